@@ -1,0 +1,70 @@
+package v1alpha1
+
+// Condition types of a RemoteCluster. Each is owned by one piece of code; Ready sums up the others.
+const (
+	// Ready is True when the connection can be used for all that was asked of it.
+	Ready = "Ready"
+	// Reachable is True when the API server answers over verified TLS.
+	Reachable = "Reachable"
+	// Authenticated is True when the API server accepts the credential.
+	Authenticated = "Authenticated"
+	// Authorized is True when the identity holds every verb of its capabilities and requires.
+	Authorized = "Authorized"
+	// CredentialFresh is True when the credential is not due, or is being renewed in time.
+	CredentialFresh = "CredentialFresh"
+	// Compatible is True when versions and clocks are close enough to work together.
+	Compatible = "Compatible"
+)
+
+// Reasons, by condition. A reason tells what to do; the message names the objects.
+const (
+	// Ready.
+	ReasonConnected  = "Connected"
+	ReasonConnecting = "Connecting"
+	ReasonDisabled   = "Disabled"
+
+	// Any condition that nothing has been learned about yet, or any more.
+	ReasonNotProbed = "NotProbed"
+
+	// Reachable.
+	ReasonAnswering        = "Answering"
+	ReasonDNSFailed        = "DNSFailed"
+	ReasonDialFailed       = "DialFailed"
+	ReasonTimeout          = "Timeout"
+	ReasonTLSFailed        = "TLSFailed"
+	ReasonNotKubernetes    = "NotKubernetes"
+	ReasonServerError      = "ServerError"
+	ReasonNotReady         = "NotReady"
+	ReasonSpecInvalid      = "SpecInvalid"
+	ReasonWrongCluster     = "WrongCluster"
+	ReasonAddressUnproven  = "AddressUnproven"
+	ReasonAuthTypeUnknown  = "AuthTypeUnknown"
+	ReasonDuplicateCluster = "DuplicateCluster"
+
+	// Authenticated.
+	ReasonAccepted       = "Accepted"
+	ReasonRefused        = "Refused"
+	ReasonNoCredential   = "NoCredential"
+	ReasonInputMissing   = "InputMissing"
+	ReasonInputUnlabeled = "InputUnlabeled"
+	ReasonInputForbidden = "InputForbidden"
+	ReasonInputInvalid   = "InputInvalid"
+
+	// Authorized.
+	ReasonAllowed      = "Allowed"
+	ReasonMissingVerbs = "MissingVerbs"
+
+	// CredentialFresh.
+	ReasonFresh         = "Fresh"
+	ReasonNeverExpires  = "NeverExpires"
+	ReasonExpiresSoon   = "ExpiresSoon"
+	ReasonExpired       = "Expired"
+	ReasonRenewalFailed = "RenewalFailed"
+	ReasonInputRefused  = "InputRefused"
+
+	// Compatible.
+	ReasonCompatible    = "Compatible"
+	ReasonClockSkew     = "ClockSkew"
+	ReasonVersionSkew   = "VersionSkew"
+	ReasonMemberMissing = "MemberMissing"
+)

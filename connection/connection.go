@@ -1,0 +1,290 @@
+// Package connection owns one live link to one remote cluster: a transport that
+// stays the same while credentials, certificates, CAs and addresses are swapped
+// underneath it, the pin to the cluster's identity, the probe, and what they
+// know, as conditions. Where clusters come from and who uses the link is not its
+// business.
+package connection
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"github.com/hawser-io/hawser/credential"
+)
+
+// Defaults of a Spec.
+const (
+	DefaultQPS     = 20
+	DefaultBurst   = 40
+	DefaultTimeout = 30 * time.Second
+)
+
+// Spec is where a cluster is and what the connection to it is for. It is plain data.
+type Spec struct {
+	// Name of the cluster in the fleet, a DNS label.
+	Name string
+	// AuthType is shown to people.
+	AuthType string
+	// Endpoint is empty where the credential brings its own.
+	Endpoint credential.Endpoint
+	// ClusterID pins the cluster. Empty takes the first that answers.
+	ClusterID string
+	// QPS, Burst and Timeout bound the clients of this connection; zero means the default.
+	QPS     float32
+	Burst   int
+	Timeout time.Duration
+	// Local is the name of the local cluster, by which the remote one keeps the member install.
+	Local string
+	// Checks are what the identity must be allowed to do.
+	Checks []authorizationv1.ResourceAttributes
+}
+
+// Options are what a connection takes from its surroundings.
+type Options struct {
+	Clock clock.WithTicker
+	// ProbeInterval between light probes; each FullEvery-th is a full one. Zero means the default.
+	ProbeInterval time.Duration
+	FullEvery     int
+	UserAgent     string
+	// Changed is called, without waiting, when State has changed.
+	Changed func()
+	// Observe is told of every probe.
+	Observe func(Probe)
+}
+
+// Connection is a live link to one remote cluster.
+type Connection struct {
+	name      string
+	userAgent string
+	options   Options
+	renewer   *credential.Renewer
+	transport *transport
+	limiter   *limiter
+	streams   streams
+	probeNow  chan struct{}
+
+	// answering says that the last probe over the live transport succeeded.
+	answering atomic.Bool
+
+	mu     sync.Mutex
+	spec   Spec
+	pin    string // the cluster that was accepted, where the spec does not say
+	proved *live  // the way of the last proof, until it is swapped in or discarded
+	facts  facts
+	state  State
+}
+
+// New makes a connection that does nothing until Run.
+func New(spec Spec, source credential.Source, options Options) *Connection {
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
+	}
+	if options.ProbeInterval == 0 {
+		options.ProbeInterval = DefaultProbeInterval
+	}
+	if options.FullEvery == 0 {
+		options.FullEvery = DefaultFullEvery
+	}
+	c := &Connection{
+		name:      spec.Name,
+		userAgent: options.UserAgent,
+		options:   options,
+		transport: &transport{name: spec.Name},
+		limiter:   newLimiter(),
+		probeNow:  make(chan struct{}, 1),
+	}
+	c.renewer = &credential.Renewer{Link: link{c}, Clock: options.Clock, Swap: c.swap, Report: c.report}
+	c.renewer.SetSource(source)
+	c.transport.refused = c.renewer.Refused
+	c.apply(spec)
+	c.state = c.compute()
+	return c
+}
+
+// Name of the cluster.
+func (c *Connection) Name() string { return c.name }
+
+// AuthType as the spec names it.
+func (c *Connection) AuthType() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spec.AuthType
+}
+
+// Run keeps the link until ctx ends, and then ends everything that runs over it.
+func (c *Connection) Run(ctx context.Context) {
+	var probes sync.WaitGroup
+	probes.Go(func() { c.probeLoop(ctx) })
+	c.renewer.Run(ctx)
+	probes.Wait()
+	c.transport.end()
+	c.streams.end()
+}
+
+// Update moves the connection to a changed spec. Clients, watches and caches do not notice; a
+// changed address takes over once it has proved itself, and until then the old one serves on.
+func (c *Connection) Update(spec Spec) {
+	if moved := c.apply(spec); moved {
+		c.renewer.Reprove()
+	}
+	c.wakeProbe()
+}
+
+func (c *Connection) apply(spec Spec) (moved bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	moved = !sameEndpoint(c.spec.Endpoint, spec.Endpoint)
+	c.spec = spec
+	c.limiter.set(orDefault(spec.QPS, DefaultQPS), orDefault(spec.Burst, DefaultBurst))
+	c.transport.timeout.Store(int64(orDefault(spec.Timeout, DefaultTimeout)))
+	return moved
+}
+
+func orDefault[T int | float32 | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// SetSource changes where credentials come from. The credential in use stays until the new source's is proved.
+func (c *Connection) SetSource(source credential.Source) { c.renewer.SetSource(source) }
+
+// Refresh says that the input of the credential source may have changed.
+func (c *Connection) Refresh() { c.renewer.Refresh() }
+
+// Renew asks for a new credential now.
+func (c *Connection) Renew() { c.renewer.Renew() }
+
+// Interrupt ends what runs over the link, as after a revocation; new requests go on.
+func (c *Connection) Interrupt() {
+	c.transport.interrupt(ErrClosed)
+	c.streams.end()
+}
+
+// Config returns a configuration for clients of this cluster. It is good for as long as the
+// connection, whatever happens to credentials and addresses; all clients of a connection share
+// its rate limit. It is a copy and may be changed.
+func (c *Connection) Config() *rest.Config {
+	return &rest.Config{
+		Host:        "https://" + c.name,
+		Transport:   c.transport,
+		RateLimiter: c.limiter,
+		UserAgent:   c.userAgent,
+	}
+}
+
+// HTTPClient returns a client without a rate limit, for requests to https://<name>/….
+func (c *Connection) HTTPClient() *http.Client { return &http.Client{Transport: c.transport} }
+
+func (c *Connection) timeout() time.Duration { return c.transport.deadline() }
+
+// generationFor returns the way by which cred may be shown: the live one if it will do, or a new one.
+//
+// A credential that brings its own endpoint goes there, one from a new input goes where the spec
+// says. The successor of the live credential goes where that one is in use, as long as that
+// answers: a wrong edit of the address must not stop renewals at the right one.
+func (c *Connection) generationFor(cred credential.Credential) (*generation, error) {
+	c.mu.Lock()
+	endpoint := c.spec.Endpoint
+	c.mu.Unlock()
+	l := c.transport.live.Load()
+	switch {
+	case cred.Endpoint != nil:
+		endpoint = *cred.Endpoint
+	case l != nil && cred.Origin == l.cred.Origin && !cred.Equal(l.cred) && c.answering.Load():
+		endpoint = l.gen.endpoint
+	}
+	if l != nil && l.gen.serves(endpoint, cred.Certificate) {
+		return l.gen, nil
+	}
+	c.mu.Lock()
+	p := c.proved
+	c.mu.Unlock()
+	if p != nil && p.gen.serves(endpoint, cred.Certificate) && p.cred.Origin == cred.Origin {
+		return p.gen, nil
+	}
+	return newGeneration(endpoint, cred.Certificate, cred.Binding)
+}
+
+// discard closes a generation that is not in use.
+func (c *Connection) discard(gen *generation) {
+	if l := c.transport.live.Load(); l != nil && l.gen == gen {
+		return
+	}
+	gen.end(ErrClosed)
+}
+
+func (c *Connection) keepProved(l *live) {
+	c.mu.Lock()
+	old := c.proved
+	c.proved = l
+	c.mu.Unlock()
+	if old != nil && old.gen != l.gen {
+		c.discard(old.gen)
+	}
+}
+
+// swap puts a proved credential in use, over the way that it was proved by.
+func (c *Connection) swap(cred credential.Credential) {
+	c.mu.Lock()
+	p := c.proved
+	c.proved = nil
+	c.mu.Unlock()
+	c.transport.swap(&live{p.gen, cred})
+	c.wakeProbe()
+}
+
+// checkPin compares a cluster's identity with the pinned one, and pins the first where there is none.
+func (c *Connection) checkPin(id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pin := c.spec.ClusterID
+	if pin == "" {
+		pin = c.pin
+	}
+	switch {
+	case id == "" || id == pin:
+		return nil
+	case pin == "":
+		c.pin = id
+		return nil
+	}
+	return fmt.Errorf("%w: it is %s, and %s is pinned; if this is intended, set spec.clusterID to %s", ErrWrongCluster, id, pin, id)
+}
+
+// report takes what the renewer knows.
+func (c *Connection) report(s credential.State) {
+	c.mu.Lock()
+	c.facts.learn(s)
+	c.mu.Unlock()
+	c.publish()
+}
+
+// publish computes the state anew and tells of it if it changed.
+func (c *Connection) publish() {
+	c.mu.Lock()
+	next := c.compute()
+	changed := !reflect.DeepEqual(c.state.stable(), next.stable())
+	c.state = next
+	c.mu.Unlock()
+	if changed && c.options.Changed != nil {
+		c.options.Changed()
+	}
+}
+
+// State returns what is known.
+func (c *Connection) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}

@@ -1,0 +1,106 @@
+// Package bearertoken is the credential source of auth.type bearerToken: a
+// service-account token of the remote cluster that renews itself through the
+// TokenRequest API, with nothing but the right of its own account to do so.
+package bearertoken
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/credential"
+)
+
+// Source yields and renews the token of one cluster.
+type Source struct {
+	// Cluster is the name of the RemoteCluster.
+	Cluster string
+	// Secrets of the namespace that Hawser runs in.
+	Secrets credential.Secrets
+	// Lifetime to ask for. Zero asks for that of the token that is renewed.
+	Lifetime time.Duration
+	Clock    clock.PassiveClock
+}
+
+// Obtain returns the kept token and the one in the input Secret.
+func (s *Source) Obtain(ctx context.Context) ([]credential.Credential, error) {
+	data, err := credential.ReadInput(ctx, s.Secrets, s.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	token := bytes.TrimSpace(data[v1alpha1.BearerTokenKey])
+	if len(token) == 0 {
+		return nil, credential.InvalidInput("Secret %q has no key %s", v1alpha1.InputSecretName(s.Cluster), v1alpha1.BearerTokenKey)
+	}
+	if bytes.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, credential.InvalidInput("key %s of Secret %q is no token: it has characters that no HTTP header can carry", v1alpha1.BearerTokenKey, v1alpha1.InputSecretName(s.Cluster))
+	}
+	input := credential.NewToken(string(token), credential.Fingerprint(token))
+	return s.store().Candidates(ctx, input)
+}
+
+// Renew asks the remote cluster for another token of the same account.
+func (s *Source) Renew(ctx context.Context, current credential.Credential, link credential.Link) (credential.Credential, error) {
+	namespace, account, err := serviceAccount(current.Subject)
+	if err != nil {
+		return credential.Credential{}, err
+	}
+	config, release, err := link.Config(current)
+	if err != nil {
+		return credential.Credential{}, err
+	}
+	defer release()
+	client, err := corev1client.NewForConfig(config)
+	if err != nil {
+		return credential.Credential{}, fmt.Errorf("renewing the token of %s: %w", current.Subject, err)
+	}
+	seconds := int64(s.lifetime(current).Seconds())
+	answer, err := client.ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds},
+	}, metav1.CreateOptions{})
+	if apierrors.IsUnauthorized(err) {
+		return credential.Credential{}, fmt.Errorf("renewing the token of %s: %w", current.Subject, credential.ErrRefused)
+	}
+	if err != nil {
+		return credential.Credential{}, fmt.Errorf("renewing the token of %s: %w", current.Subject, err)
+	}
+	next := credential.NewToken(answer.Status.Token, current.Origin)
+	next.ObtainedAt = s.Clock.Now()
+	next.ExpiresAt = answer.Status.ExpirationTimestamp.Time
+	return next, nil
+}
+
+// Keep persists c.
+func (s *Source) Keep(ctx context.Context, c credential.Credential) error {
+	return s.store().Keep(ctx, c)
+}
+
+func (s *Source) store() credential.Store {
+	return credential.Store{Secrets: s.Secrets, Cluster: s.Cluster}
+}
+
+func (s *Source) lifetime(current credential.Credential) time.Duration {
+	if s.Lifetime > 0 {
+		return s.Lifetime
+	}
+	return max(current.Lifetime(), credential.MinLifetime)
+}
+
+// serviceAccount reads the account out of a token's subject.
+func serviceAccount(subject string) (namespace, name string, err error) {
+	rest, ok := strings.CutPrefix(subject, "system:serviceaccount:")
+	namespace, name, cut := strings.Cut(rest, ":")
+	if !ok || !cut || namespace == "" || name == "" {
+		return "", "", fmt.Errorf("renewing a token whose subject is %q: only service-account tokens can be renewed", subject)
+	}
+	return namespace, name, nil
+}

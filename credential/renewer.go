@@ -1,0 +1,378 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+const (
+	// stepTimeout is the deadline of everything that one round of a Renewer asks of anybody.
+	stepTimeout = 30 * time.Second
+	// inputInterval is how often the input is read again without being told of a change:
+	// Secrets outside Hawser's own namespace are not watched.
+	inputInterval = time.Minute
+	// Failed attempts are repeated after firstBackoff, doubled up to maxBackoff.
+	firstBackoff = time.Second
+	maxBackoff   = 5 * time.Minute
+	// forcedBackoff keeps a server that refuses whatever it issued from turning every 401 into a
+	// renewal: the second forced renewal comes at the earliest this long after the first, and so on, doubled.
+	forcedBackoff = 10 * time.Second
+)
+
+// State is what a Renewer knows. It holds the credential, so it is not for printing.
+type State struct {
+	// Credential in use; zero where there is none yet. An expired one stays here until it is replaced.
+	Credential Credential
+	// Identity that the cluster gave to it.
+	Identity Identity
+	// SwappedAt is when it took over.
+	SwappedAt time.Time
+	// InputErr is what is wrong with the input, if anything. With a credential in use it is a
+	// warning: that one stays.
+	InputErr error
+	// RenewErr is why the last attempt to renew failed; nil after a success.
+	RenewErr error
+	// MoveErr is why the credential could not move to a changed address; nil when there is nothing to move.
+	MoveErr error
+	// Dead says that the cluster refused the credential in use and that a forced renewal did not help.
+	Dead bool
+	// Renewals and Failures count attempts to renew.
+	Renewals, Failures int
+}
+
+// Renewer keeps the credential of one connection fresh. It obtains, proves,
+// swaps, and keeps; the old credential stays in use until a new one is proved.
+type Renewer struct {
+	Link  Link
+	Clock clock.WithTicker
+	// Swap puts a proved credential in use.
+	Swap func(Credential)
+	// Report is told of every change of state, from the goroutine of Run.
+	Report func(State)
+
+	init sync.Once
+	wake chan struct{}
+
+	mu      sync.Mutex
+	source  Source
+	refresh bool       // the input may have changed
+	force   bool       // somebody asked for a renewal now
+	reprove bool       // the address changed
+	refused Credential // the last credential that the cluster answered 401 to
+
+	// What follows belongs to the goroutine of Run.
+	current     Source
+	state       State
+	nextInput   time.Time
+	nextRenewal time.Time // zero: never by itself
+	nextForced  time.Time
+	nextMove    time.Time // zero: there is nothing to move
+	moveTries   int
+	inputTries  int
+	renewTries  int
+	forcedTries int
+}
+
+func (r *Renewer) lazyInit() {
+	r.init.Do(func() { r.wake = make(chan struct{}, 1) })
+}
+
+func (r *Renewer) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // a wake-up is already on its way
+	}
+}
+
+// SetSource says where credentials come from. It is called before Run, and may be called again:
+// the credential in use stays until the new source's is proved. It does not wait.
+func (r *Renewer) SetSource(source Source) {
+	r.lazyInit()
+	r.mu.Lock()
+	r.source, r.refresh = source, true
+	r.mu.Unlock()
+	r.poke()
+}
+
+// Refresh says that the input may have changed. It does not wait.
+func (r *Renewer) Refresh() {
+	r.lazyInit()
+	r.mu.Lock()
+	r.refresh = true
+	r.mu.Unlock()
+	r.poke()
+}
+
+// Renew asks for a renewal now, however young the credential is. It does not wait.
+func (r *Renewer) Renew() {
+	r.lazyInit()
+	r.mu.Lock()
+	r.force = true
+	r.mu.Unlock()
+	r.poke()
+}
+
+// Reprove says that the address changed: the credential in use has to prove itself there. It does not wait.
+func (r *Renewer) Reprove() {
+	r.lazyInit()
+	r.mu.Lock()
+	r.reprove = true
+	r.mu.Unlock()
+	r.poke()
+}
+
+// Refused says that the cluster answered 401 to c. It does not wait. However
+// often it is said, one credential causes one forced renewal.
+func (r *Renewer) Refused(c Credential) {
+	r.lazyInit()
+	r.mu.Lock()
+	again := !r.refused.IsZero() && r.refused.Equal(c)
+	r.refused = c
+	r.mu.Unlock()
+	if !again {
+		r.poke()
+	}
+}
+
+// Accepted says that the cluster answered a request made with c, and so ends a series of forced renewals.
+func (r *Renewer) Accepted(c Credential) {
+	r.lazyInit()
+	r.mu.Lock()
+	again := !r.refused.IsZero() && r.refused.Equal(c)
+	if again {
+		r.refused = Credential{}
+	}
+	r.mu.Unlock()
+	if again {
+		r.poke()
+	}
+}
+
+// Run renews until ctx ends.
+func (r *Renewer) Run(ctx context.Context) {
+	r.lazyInit()
+	timer := r.Clock.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+			if !timer.Stop() {
+				select {
+				case <-timer.C():
+				default:
+				}
+			}
+		case <-timer.C():
+		}
+		timer.Reset(r.round(ctx))
+	}
+}
+
+// round does what is due and returns how long there is nothing to do.
+func (r *Renewer) round(ctx context.Context) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+
+	r.mu.Lock()
+	r.current = r.source
+	refresh, force, reprove, refused := r.refresh, r.force, r.reprove, r.refused
+	r.refresh, r.force, r.reprove = false, false, false
+	r.mu.Unlock()
+
+	now := r.Clock.Now()
+	rejected := !r.state.Credential.IsZero() && !refused.IsZero() && refused.Equal(r.state.Credential)
+	if !rejected {
+		r.state.Dead = false
+	}
+
+	if reprove {
+		r.moveTries, r.nextMove = 0, now
+	}
+	if r.usable(now) {
+		if !r.nextMove.IsZero() && !now.Before(r.nextMove) {
+			r.move(ctx)
+		}
+		switch {
+		case rejected && !r.state.Dead && !now.Before(r.nextForced):
+			r.renewRefused(ctx)
+		case force || (!r.nextRenewal.IsZero() && !now.Before(r.nextRenewal)):
+			r.renew(ctx)
+		}
+	}
+	if refresh || !now.Before(r.nextInput) {
+		r.takeInput(ctx, refresh)
+	}
+	r.Report(r.state)
+	return r.untilNext(rejected)
+}
+
+// usable reports whether there is a credential worth renewing from.
+func (r *Renewer) usable(now time.Time) bool {
+	return !r.state.Credential.IsZero() && !r.state.Credential.ExpiredAt(now)
+}
+
+// move proves the credential in use at a changed address.
+func (r *Renewer) move(ctx context.Context) {
+	who, err := r.Link.Prove(ctx, r.state.Credential)
+	if err != nil {
+		r.state.MoveErr = err
+		r.nextMove = r.Clock.Now().Add(backoff(firstBackoff, r.moveTries))
+		r.moveTries++
+		return
+	}
+	r.swap(ctx, r.state.Credential, who)
+}
+
+// renewRefused makes the one renewal that a 401 causes. If it fails too, the
+// credential is dead and the input is tried again.
+func (r *Renewer) renewRefused(ctx context.Context) {
+	now := r.Clock.Now()
+	if now.Sub(r.nextForced) > maxBackoff { // the last storm is long over
+		r.forcedTries = 0
+	}
+	r.nextForced = now.Add(backoff(forcedBackoff, r.forcedTries))
+	r.forcedTries++
+	r.renew(ctx)
+	if r.state.Credential.Watched || errors.Is(r.state.RenewErr, ErrRefused) {
+		r.state.Dead = true
+		r.nextInput = r.Clock.Now()
+	}
+}
+
+func (r *Renewer) renew(ctx context.Context) {
+	if r.state.Credential.Watched {
+		r.nextInput = r.Clock.Now() // the input is all that there is to look at
+		return
+	}
+	next, err := r.current.Renew(ctx, r.state.Credential, r.Link)
+	var who Identity
+	if err == nil {
+		who, err = r.Link.Prove(ctx, next)
+	}
+	if err != nil {
+		r.state.RenewErr = err
+		r.state.Failures++
+		r.nextRenewal = r.Clock.Now().Add(backoff(firstBackoff, r.renewTries))
+		r.renewTries++
+		return
+	}
+	r.state.Renewals++
+	r.swap(ctx, next, who)
+}
+
+// takeInput reads the input and moves to it where it is new, or where the
+// credential in use is no good. A bad input never takes away a good credential.
+func (r *Renewer) takeInput(ctx context.Context, changed bool) {
+	now := r.Clock.Now()
+	r.nextInput = now.Add(inputInterval)
+	if changed {
+		r.inputTries = 0
+	}
+	candidates, err := r.current.Obtain(ctx)
+	if err != nil {
+		r.state.InputErr = err
+		if !r.usable(now) || r.state.Dead {
+			r.retryInput(now)
+		}
+		return
+	}
+	if r.usable(now) && !r.state.Dead && containsOrigin(candidates, r.state.Credential.Origin) {
+		r.state.InputErr = nil
+		return
+	}
+	r.state.InputErr = r.tryAll(ctx, candidates)
+	if r.state.InputErr != nil {
+		r.retryInput(now)
+	}
+}
+
+func (r *Renewer) retryInput(now time.Time) {
+	r.nextInput = now.Add(min(backoff(firstBackoff, r.inputTries), inputInterval))
+	r.inputTries++
+}
+
+// tryAll proves the candidates in turn and swaps to the first that is accepted.
+func (r *Renewer) tryAll(ctx context.Context, candidates []Credential) error {
+	var errs []error
+	for _, c := range candidates {
+		if c.ExpiredAt(r.Clock.Now()) {
+			errs = append(errs, fmt.Errorf("%w: it expired at %s", ErrRefused, c.ExpiresAt.Format(time.RFC3339)))
+			continue
+		}
+		who, err := r.Link.Prove(ctx, c)
+		if err == nil {
+			r.swap(ctx, c, who)
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Renewer) swap(ctx context.Context, c Credential, who Identity) {
+	now := r.Clock.Now()
+	c.Binding = who.Binding
+	r.Swap(c)
+	r.state.Credential, r.state.Identity, r.state.SwappedAt = c, who, now
+	r.state.RenewErr, r.state.Dead = nil, false
+	r.inputTries, r.renewTries = 0, 0
+	if !r.Link.Elsewhere(c) {
+		r.state.MoveErr, r.nextMove = nil, time.Time{}
+	}
+	r.nextRenewal = time.Time{}
+	if !c.Watched {
+		r.nextRenewal, _ = c.RenewAt(rand.Float64())
+	}
+	if k, ok := r.current.(Keeper); ok {
+		// It works already; it only would not survive a restart. The next renewal tries again.
+		if err := k.Keep(ctx, c); err != nil {
+			r.state.RenewErr = fmt.Errorf("keeping the credential for a restart: %w", err)
+		}
+	}
+}
+
+func (r *Renewer) untilNext(rejected bool) time.Duration {
+	now := r.Clock.Now()
+	if end, ok := r.state.Credential.Deadline(); ok && end.After(now) && end.Before(r.nextInput) {
+		r.nextInput = end // once it has expired, the input is all that is left
+	}
+	next := r.nextInput
+	if r.usable(now) {
+		if !r.nextRenewal.IsZero() && r.nextRenewal.Before(next) {
+			next = r.nextRenewal
+		}
+		if !r.nextMove.IsZero() && r.nextMove.Before(next) {
+			next = r.nextMove
+		}
+		if rejected && !r.state.Dead && r.nextForced.Before(next) {
+			next = r.nextForced
+		}
+	}
+	return max(next.Sub(now), 0)
+}
+
+func containsOrigin(candidates []Credential, origin string) bool {
+	for _, c := range candidates {
+		if c.Origin == origin {
+			return true
+		}
+	}
+	return false
+}
+
+// backoff doubles first with every try up to maxBackoff, and takes up to a fifth off at random.
+func backoff(first time.Duration, tries int) time.Duration {
+	d := maxBackoff
+	if tries < 16 {
+		d = min(first<<tries, maxBackoff)
+	}
+	return d - time.Duration(rand.Float64()*0.2*float64(d))
+}

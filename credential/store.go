@@ -1,0 +1,166 @@
+package credential
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+)
+
+// Secrets reads and writes Secrets of the local cluster, as client-go's
+// SecretInterface for one namespace does.
+type Secrets interface {
+	Get(ctx context.Context, name string, opts metav1.GetOptions) (*corev1.Secret, error)
+	Create(ctx context.Context, secret *corev1.Secret, opts metav1.CreateOptions) (*corev1.Secret, error)
+	Update(ctx context.Context, secret *corev1.Secret, opts metav1.UpdateOptions) (*corev1.Secret, error)
+	Delete(ctx context.Context, name string, opts metav1.DeleteOptions) error
+}
+
+// stateKey is the key of hawser-credential-<name> beside the credential itself.
+const stateKey = "state.json"
+
+// stored is the part of a kept credential that is no secret.
+type stored struct {
+	Origin     string    `json:"origin"`
+	ObtainedAt time.Time `json:"obtainedAt"`
+	IssuedAt   time.Time `json:"issuedAt"`
+	ExpiresAt  time.Time `json:"expiresAt"`
+	Binding    *Binding  `json:"binding,omitempty"`
+}
+
+// Store keeps the credential of one cluster in Secret hawser-credential-<cluster>, so that a
+// restart goes on from it. The Secret that people fill in is another one and is never written.
+type Store struct {
+	Secrets Secrets
+	Cluster string
+}
+
+// Candidates returns what a source starts from, best first: the kept credential, if it grew
+// from the same input, then the input. With a changed input, what was kept is history.
+func (s Store) Candidates(ctx context.Context, input Credential) ([]Credential, error) {
+	kept, err := s.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if kept.IsZero() || kept.Origin != input.Origin {
+		return []Credential{input}, nil
+	}
+	input.Binding = kept.Binding
+	if kept.Equal(input) {
+		return []Credential{kept}, nil
+	}
+	return []Credential{kept, input}, nil
+}
+
+// load returns the kept credential; zero where there is none. One that cannot be read is as
+// good as none: the input is still there, and the next renewal overwrites it.
+func (s Store) load(ctx context.Context) (Credential, error) {
+	secret, err := s.Secrets.Get(ctx, v1alpha1.CredentialSecretName(s.Cluster), metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return Credential{}, nil
+	case err != nil:
+		return Credential{}, fmt.Errorf("reading the kept credential: %w", err)
+	case secret.Labels[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy:
+		return Credential{}, nil
+	}
+	var st stored
+	if json.Unmarshal(secret.Data[stateKey], &st) != nil || st.Origin == "" {
+		return Credential{}, nil
+	}
+	c := NewToken(string(secret.Data[v1alpha1.BearerTokenKey]), st.Origin)
+	if c.IsZero() {
+		c, err = NewCertificate(secret.Data[v1alpha1.TLSCertKey], NewSecret(string(secret.Data[v1alpha1.TLSKeyKey])), st.Origin)
+		if err != nil {
+			return Credential{}, nil //nolint:nilerr // as good as none
+		}
+	}
+	c.ObtainedAt, c.IssuedAt, c.ExpiresAt, c.Binding = st.ObtainedAt, st.IssuedAt, st.ExpiresAt, st.Binding
+	return c, nil
+}
+
+// Keep writes c. A Secret of that name that Hawser did not make is left alone, with an error.
+func (s Store) Keep(ctx context.Context, c Credential) error {
+	state, err := json.Marshal(stored{c.Origin, c.ObtainedAt, c.IssuedAt, c.ExpiresAt, c.Binding})
+	if err != nil {
+		return fmt.Errorf("encoding the state of a credential: %w", err)
+	}
+	data := map[string][]byte{stateKey: state}
+	if c.Certificate != nil {
+		data[v1alpha1.TLSCertKey], data[v1alpha1.TLSKeyKey] = c.Certificate.CertPEM, []byte(c.Certificate.KeyPEM.Reveal())
+	} else {
+		data[v1alpha1.BearerTokenKey] = []byte(c.Token.Reveal())
+	}
+	return s.write(ctx, data)
+}
+
+func (s Store) write(ctx context.Context, data map[string][]byte) error {
+	name := v1alpha1.CredentialSecretName(s.Cluster)
+	secret, err := s.Secrets.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		secret = &corev1.Secret{Type: corev1.SecretTypeOpaque, Data: data}
+		secret.Name = name
+		secret.Labels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy, v1alpha1.RemoteClusterLabel: s.Cluster}
+		_, err = s.Secrets.Create(ctx, secret, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
+	} else if err == nil {
+		if secret.Labels[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy {
+			return fmt.Errorf("writing Secret %q: it is not Hawser's (no label %s=%s); rename or remove it", name, v1alpha1.ManagedByLabel, v1alpha1.ManagedBy)
+		}
+		secret = secret.DeepCopy()
+		secret.Data = maps.Clone(data)
+		_, err = s.Secrets.Update(ctx, secret, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+	}
+	if err != nil {
+		return fmt.Errorf("writing Secret %q: %w", name, err)
+	}
+	return nil
+}
+
+// Forget removes what was kept. It is no error if there is nothing.
+func (s Store) Forget(ctx context.Context) error {
+	name := v1alpha1.CredentialSecretName(s.Cluster)
+	secret, err := s.Secrets.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading Secret %q: %w", name, err)
+	}
+	if secret.Labels[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy {
+		return nil // somebody else's
+	}
+	err = s.Secrets.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &secret.UID}})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("deleting Secret %q: %w", name, err)
+	}
+	return nil
+}
+
+// ReadInput reads the Secret that a person or Helm filled in for a cluster. Its errors are *InputErrors.
+func ReadInput(ctx context.Context, secrets Secrets, cluster string) (map[string][]byte, error) {
+	name := v1alpha1.InputSecretName(cluster)
+	secret, err := secrets.Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, &InputError{v1alpha1.ReasonInputMissing, fmt.Errorf("Secret %q is missing: create it with label %s=true, or run: hawser join %s --remote-context CONTEXT", name, v1alpha1.CredentialsLabel, cluster)}
+	case apierrors.IsForbidden(err):
+		return nil, &InputError{v1alpha1.ReasonInputForbidden, fmt.Errorf("reading Secret %q: %w", name, err)}
+	case err != nil:
+		return nil, fmt.Errorf("reading Secret %q: %w", name, err)
+	case secret.Labels[v1alpha1.CredentialsLabel] != "true":
+		return nil, &InputError{v1alpha1.ReasonInputUnlabeled, fmt.Errorf("Secret %q has no label %s=true, so Hawser leaves it alone: kubectl label secret %s %s=true", name, v1alpha1.CredentialsLabel, name, v1alpha1.CredentialsLabel)}
+	}
+	return secret.Data, nil
+}
+
+// InvalidInput is the *InputError for an input that is there and cannot be used.
+func InvalidInput(format string, args ...any) error {
+	return &InputError{v1alpha1.ReasonInputInvalid, fmt.Errorf(format, args...)}
+}

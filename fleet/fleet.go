@@ -1,0 +1,109 @@
+// Package fleet owns the connections of one local cluster: it adds, changes,
+// looks up and removes them, and ends them all with itself. Where the list of
+// clusters comes from is the business of an inventory; a connection's life is
+// tied to the fleet, never to the call that asked for it.
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/credential"
+)
+
+// ErrNotFound says that no cluster of that name is in the fleet.
+var ErrNotFound = errors.New("no such cluster in the fleet")
+
+// Fleet holds connections by name. The zero value is not usable; see New.
+type Fleet struct {
+	ctx    context.Context //nolint:containedctx // the life of every connection, ended by Close
+	cancel context.CancelFunc
+
+	mu    sync.Mutex
+	links map[string]*entry
+}
+
+type entry struct {
+	conn   *connection.Connection
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// New returns an empty fleet that lives until ctx ends or Close is called.
+func New(ctx context.Context) *Fleet {
+	ctx, cancel := context.WithCancel(ctx)
+	return &Fleet{ctx: ctx, cancel: cancel, links: map[string]*entry{}}
+}
+
+// Add starts a connection. A name that is taken is an error: an existing connection is changed
+// through its own Update, so that nobody replaces it, and what runs over it, by accident.
+func (f *Fleet) Add(spec connection.Spec, source credential.Source, options connection.Options) (*connection.Connection, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.ctx.Err(); err != nil {
+		return nil, fmt.Errorf("adding cluster %q: the fleet is closed: %w", spec.Name, err)
+	}
+	if _, taken := f.links[spec.Name]; taken {
+		return nil, fmt.Errorf("adding cluster %q: it is in the fleet already", spec.Name)
+	}
+	ctx, cancel := context.WithCancel(f.ctx)
+	e := &entry{conn: connection.New(spec, source, options), cancel: cancel, done: make(chan struct{})}
+	f.links[spec.Name] = e
+	go func() { // ends with the entry's context
+		defer close(e.done)
+		e.conn.Run(ctx)
+	}()
+	return e.conn, nil
+}
+
+// Get returns the connection to a cluster, or ErrNotFound.
+func (f *Fleet) Get(name string) (*connection.Connection, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e, ok := f.links[name]; ok {
+		return e.conn, nil
+	}
+	return nil, fmt.Errorf("cluster %q: %w", name, ErrNotFound)
+}
+
+// Remove ends the connection to a cluster and what runs over it. It does not wait, and it is no
+// error if there is none.
+func (f *Fleet) Remove(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e, ok := f.links[name]; ok {
+		delete(f.links, name)
+		e.cancel()
+	}
+}
+
+// All returns the connections, sorted by name.
+func (f *Fleet) All() []*connection.Connection {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make([]*connection.Connection, 0, len(f.links))
+	for _, e := range f.links {
+		all = append(all, e.conn)
+	}
+	slices.SortFunc(all, func(a, b *connection.Connection) int { return strings.Compare(a.Name(), b.Name()) })
+	return all
+}
+
+// Close ends every connection and waits until they have ended.
+func (f *Fleet) Close() {
+	f.cancel()
+	f.mu.Lock()
+	ending := make([]*entry, 0, len(f.links))
+	for _, e := range f.links {
+		ending = append(ending, e)
+	}
+	f.mu.Unlock()
+	for _, e := range ending {
+		<-e.done
+	}
+}

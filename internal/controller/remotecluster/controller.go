@@ -1,0 +1,193 @@
+// Package remotecluster is the controller of RemoteClusters: it keeps the fleet's
+// connections in step with the objects, writes what the connections know into
+// the status, and cleans up both sides at the end. It reaches no remote cluster
+// itself, so a dead one costs it nothing.
+package remotecluster
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/fleet"
+	inventory "github.com/hawser-io/hawser/inventory/remotecluster"
+)
+
+// NewSource makes the credential source of a RemoteCluster. It fails only for an auth.type that this
+// program has no source for.
+type NewSource func(rc *v1alpha1.RemoteCluster) (credential.Source, error)
+
+// Reconciler holds what the controller works with.
+type Reconciler struct {
+	Client client.Client
+	Fleet  *fleet.Fleet
+	Source NewSource
+	// Secrets of the namespace that Hawser runs in.
+	Secrets credential.Secrets
+	Events  events.EventRecorder
+	// Local is the name of the local cluster.
+	Local string
+	// Connection options, without Changed and Observe, which are made for each cluster.
+	Connection connection.Options
+	// Observe is told of each probe. May be nil.
+	Observe func(cluster string, p connection.Probe)
+	// Enqueue asks for a reconcile of a cluster, without waiting.
+	Enqueue func(cluster string)
+
+	known     sync.Map // name → known
+	teardowns sync.Map // name → *teardown
+}
+
+// known is what the connection of a cluster was last told.
+type known struct {
+	spec           connection.Spec
+	auth           v1alpha1.Auth
+	renew, revoked string
+}
+
+// Reconcile brings one connection in step with its object, and the object's status in step with the connection.
+func (r *Reconciler) Reconcile(ctx context.Context, rc *v1alpha1.RemoteCluster) (reconcile.Result, error) {
+	if !rc.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, rc)
+	}
+	if !controllerutil.ContainsFinalizer(rc, v1alpha1.Finalizer) {
+		before := rc.DeepCopy()
+		controllerutil.AddFinalizer(rc, v1alpha1.Finalizer)
+		if err := r.Client.Patch(ctx, rc, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+			return reconcile.Result{}, fmt.Errorf("adding the finalizer to RemoteCluster %q: %w", rc.Name, err)
+		}
+	}
+	return reconcile.Result{}, r.report(ctx, rc, r.connect(rc))
+}
+
+// connect starts, changes or ends the connection, and returns what it knows.
+func (r *Reconciler) connect(rc *v1alpha1.RemoteCluster) connection.State {
+	if rc.Spec.Disabled {
+		r.disconnect(rc.Name)
+		return off(v1alpha1.ReasonDisabled, "spec.disabled is true")
+	}
+	spec, err := inventory.Spec(rc, r.Local)
+	if err != nil {
+		return r.keep(rc.Name, v1alpha1.ReasonSpecInvalid, err)
+	}
+	conn, err := r.Fleet.Get(rc.Name)
+	if err != nil {
+		return r.start(rc, spec)
+	}
+	last, _ := r.known.Load(rc.Name)
+	k, _ := last.(known)
+	if !reflect.DeepEqual(k.auth, rc.Spec.Auth) {
+		source, err := r.Source(rc)
+		if err != nil {
+			return r.keep(rc.Name, v1alpha1.ReasonAuthTypeUnknown, err)
+		}
+		conn.SetSource(source)
+	}
+	if !reflect.DeepEqual(k.spec, spec) {
+		conn.Update(spec)
+	}
+	renew, revoked := rc.Annotations[v1alpha1.RenewAnnotation], rc.Annotations[v1alpha1.RevokedAnnotation]
+	if renew != k.renew && requestedSince(renew, rc.Status.Credential) {
+		conn.Renew()
+	}
+	if revoked != k.revoked && revoked != "" {
+		conn.Interrupt()
+	}
+	r.known.Store(rc.Name, known{spec, rc.Spec.Auth, renew, revoked})
+	return conn.State()
+}
+
+func (r *Reconciler) start(rc *v1alpha1.RemoteCluster, spec connection.Spec) connection.State {
+	source, err := r.Source(rc)
+	if err != nil {
+		return off(v1alpha1.ReasonAuthTypeUnknown, err.Error())
+	}
+	options := r.Connection
+	options.Changed = func() { r.Enqueue(rc.Name) }
+	if r.Observe != nil {
+		options.Observe = func(p connection.Probe) { r.Observe(rc.Name, p) }
+	}
+	conn, err := r.Fleet.Add(spec, source, options)
+	if err != nil {
+		return off(v1alpha1.ReasonConnecting, err.Error())
+	}
+	r.known.Store(rc.Name, known{spec, rc.Spec.Auth, rc.Annotations[v1alpha1.RenewAnnotation], rc.Annotations[v1alpha1.RevokedAnnotation]})
+	return conn.State()
+}
+
+func (r *Reconciler) disconnect(name string) {
+	r.Fleet.Remove(name)
+	r.known.Delete(name)
+}
+
+// keep leaves a running connection as it is, whatever was written into its object, and says so.
+func (r *Reconciler) keep(name, reason string, err error) connection.State {
+	conn, missing := r.Fleet.Get(name)
+	if missing != nil {
+		return off(reason, err.Error())
+	}
+	return warn(conn.State(), reason, fmt.Sprintf("the connection goes on as it was: %s", err))
+}
+
+// requestedSince reports whether a renewal was asked for after the credential in use took over.
+func requestedSince(request string, in *v1alpha1.CredentialStatus) bool {
+	at, err := time.Parse(time.RFC3339Nano, request)
+	return err == nil && (in == nil || in.RenewedAt == nil || at.After(in.RenewedAt.Time))
+}
+
+// report writes the status if it says something new, with an event for each condition that changed.
+func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, state connection.State) error {
+	before := rc.DeepCopy()
+	changed := apply(&rc.Status, state, rc.Generation)
+	if reflect.DeepEqual(before.Status, rc.Status) {
+		return nil
+	}
+	if err := r.Client.Status().Patch(ctx, rc, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("writing the status of RemoteCluster %q: %w", rc.Name, client.IgnoreNotFound(err))
+	}
+	for _, c := range changed {
+		kind := "Normal"
+		if c.Status != metav1.ConditionTrue || c.Reason == v1alpha1.ReasonExpiresSoon || c.Reason == v1alpha1.ReasonNeverExpires {
+			kind = "Warning"
+		}
+		r.Events.Eventf(rc, nil, kind, c.Reason, c.Type, "%s", note(c.Message))
+	}
+	if rc.Status.ClusterID != before.Status.ClusterID {
+		return r.warnOfDuplicates(ctx, rc)
+	}
+	return nil
+}
+
+// note fits a message into an event, which takes 1 kB.
+func note(message string) string {
+	if len(message) > 1000 {
+		return message[:1000] + "…"
+	}
+	return message
+}
+
+// warnOfDuplicates tells of other names for the same cluster: allowed, and seldom meant.
+func (r *Reconciler) warnOfDuplicates(ctx context.Context, rc *v1alpha1.RemoteCluster) error {
+	var all v1alpha1.RemoteClusterList
+	if err := r.Client.List(ctx, &all); err != nil {
+		return fmt.Errorf("listing RemoteClusters: %w", err)
+	}
+	for _, other := range all.Items {
+		if other.Name != rc.Name && other.Status.ClusterID != "" && other.Status.ClusterID == rc.Status.ClusterID {
+			r.Events.Eventf(rc, &other, "Warning", v1alpha1.ReasonDuplicateCluster, v1alpha1.Ready,
+				"RemoteCluster %q is the same cluster (%s): delete one of them if this is not intended", other.Name, rc.Status.ClusterID)
+		}
+	}
+	return nil
+}

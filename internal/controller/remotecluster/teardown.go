@@ -1,0 +1,140 @@
+package remotecluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/member"
+)
+
+// teardownTimeout is what a remote cluster gets to let us clean up. One that is gone keeps nothing
+// of ours alive: its tokens and certificates expire by themselves.
+const teardownTimeout = 15 * time.Second
+
+// teardown is the clean-up of one remote side, under way or done.
+type teardown struct {
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+// finalize removes the member install by the connection's own right, then the connection and what
+// was kept for it. The remote part has its own goroutine and deadline, and its failure holds up nothing.
+func (r *Reconciler) finalize(ctx context.Context, rc *v1alpha1.RemoteCluster) (reconcile.Result, error) {
+	if !controllerutil.ContainsFinalizer(rc, v1alpha1.Finalizer) {
+		return reconcile.Result{}, nil
+	}
+	t := r.teardown(rc)
+	select {
+	case <-t.done:
+	default:
+		return reconcile.Result{}, nil // its end enqueues the object again
+	}
+	r.disconnect(rc.Name)
+	if t.err != nil {
+		r.Events.Eventf(rc, nil, "Warning", "LeftBehind", "Delete", "%s", note(fmt.Sprintf(
+			"the member install in cluster %q could not be removed: %s. It is of no use to anybody once its credentials have expired. Remove it with: hawser leave %s --remote-context CONTEXT", rc.Name, t.err, rc.Name)))
+	}
+	if err := (credential.Store{Secrets: r.Secrets, Cluster: rc.Name}).Forget(ctx); err != nil {
+		return reconcile.Result{}, err
+	}
+	if err := r.deleteInput(ctx, rc.Name); err != nil {
+		return reconcile.Result{}, err
+	}
+	before := rc.DeepCopy()
+	controllerutil.RemoveFinalizer(rc, v1alpha1.Finalizer)
+	if err := r.Client.Patch(ctx, rc, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return reconcile.Result{}, fmt.Errorf("removing the finalizer of RemoteCluster %q: %w", rc.Name, err)
+	}
+	r.teardowns.Delete(rc.Name)
+	return reconcile.Result{}, nil
+}
+
+// deleteInput deletes the input Secret if hawser join made it.
+func (r *Reconciler) deleteInput(ctx context.Context, cluster string) error {
+	name := v1alpha1.InputSecretName(cluster)
+	secret, err := r.Secrets.Get(ctx, name, metav1.GetOptions{})
+	if err == nil && secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy {
+		err = r.Secrets.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &secret.UID}})
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("deleting Secret %q: %w", name, err)
+	}
+	return nil
+}
+
+// teardown returns the clean-up of the remote side, and starts it the first time.
+func (r *Reconciler) teardown(rc *v1alpha1.RemoteCluster) *teardown {
+	t := &teardown{done: make(chan struct{})}
+	if known, loaded := r.teardowns.LoadOrStore(rc.Name, t); loaded {
+		return known.(*teardown) //nolint:forcetypeassert // nothing else is stored
+	}
+	conn, err := r.Fleet.Get(rc.Name)
+	identity := member.IdentityOf(rc.Spec.Auth)
+	if !r.ours(rc) {
+		close(t.done) // somebody else's account: what it is bound to is theirs
+		return t
+	}
+	if err != nil {
+		t.err = errors.New("there is no connection to it")
+		close(t.done)
+		return t
+	}
+	go func() { // ends by its deadline
+		defer r.Enqueue(rc.Name)
+		defer close(t.done)
+		ctx, cancel := context.WithTimeout(context.Background(), teardownTimeout) //nolint:forbidigo // outlives the reconcile by design
+		defer cancel()
+		t.err = removeMember(ctx, conn, r.Local, identity)
+	}()
+	return t
+}
+
+// ours reports whether the connection's identity is the one that a member install made for it.
+func (r *Reconciler) ours(rc *v1alpha1.RemoteCluster) bool {
+	if rc.Status.Credential == nil {
+		return false
+	}
+	switch rc.Status.Credential.Subject {
+	case "system:serviceaccount:" + v1alpha1.MemberNamespace(r.Local) + ":" + v1alpha1.MemberServiceAccount, v1alpha1.MemberUser(r.Local):
+		return true
+	}
+	return false
+}
+
+// removeMember deletes what a connection may delete of itself, in the order that leaves it the right to go on.
+func removeMember(ctx context.Context, conn *connection.Connection, local string, identity member.Identity) error {
+	if identity == member.Foreign {
+		identity = member.ServiceAccount // a kubeconfig that join made holds a token of the connection's own account
+	}
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return err
+	}
+	c, err := client.New(conn.Config(), client.Options{Scheme: scheme})
+	if err != nil {
+		return fmt.Errorf("connecting: %w", err)
+	}
+	steps := member.Teardown(local, identity)
+	for i, obj := range steps {
+		err := c.Delete(ctx, obj)
+		last := i == len(steps)-1
+		if err == nil || apierrors.IsNotFound(err) || (apierrors.IsForbidden(err) && !last) {
+			continue
+		}
+		return fmt.Errorf("deleting %s %q: %w", obj.GetObjectKind().GroupVersionKind().Kind, obj.GetName(), err)
+	}
+	return nil
+}

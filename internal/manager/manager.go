@@ -1,0 +1,167 @@
+// Package manager wires the local side together: one controller-runtime manager
+// with its fleet of connections, the controllers that feed it, and the metrics
+// that tell of it. It decides nothing itself.
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/fleet"
+	"github.com/hawser-io/hawser/internal/controller/remotecluster"
+	"github.com/hawser-io/hawser/internal/version"
+	"github.com/hawser-io/hawser/member"
+)
+
+// LeaderLease is the Lease by which one manager of several acts.
+const LeaderLease = "hawser-manager"
+
+// Local clusters answer many small requests of ours: a status and a Secret for each cluster now and then.
+const (
+	localQPS   = 200
+	localBurst = 400
+	workers    = 4
+)
+
+// Options of a manager.
+type Options struct {
+	// ClusterName is the name of the local cluster. Required.
+	ClusterName string
+	// DefaultCluster is the one that answers what must have one answer. Empty means the local
+	// cluster, or none if that is not in the fleet.
+	DefaultCluster string
+	// ManagementOnly leaves the local cluster out of the fleet.
+	ManagementOnly bool
+	// Namespace that the manager runs in and keeps credentials in.
+	Namespace string
+	// LeaderElect lets several managers stand by for one.
+	LeaderElect bool
+	// MetricsAddr and ProbeAddr are where /metrics and /healthz, /readyz are served; "0" is nowhere.
+	MetricsAddr, ProbeAddr string
+	// ProbeInterval of connections. Zero means connection.DefaultProbeInterval.
+	ProbeInterval time.Duration
+	// Config reaches the local cluster.
+	Config *rest.Config
+	Log    logr.Logger
+	// Started is handed the fleet before the first connection is made. May be nil.
+	Started func(*fleet.Fleet)
+}
+
+func (o *Options) complete() error {
+	if err := member.ValidateLocal(o.ClusterName); err != nil {
+		return err
+	}
+	if o.Namespace == "" {
+		o.Namespace = v1alpha1.Namespace
+	}
+	if o.DefaultCluster == "" && !o.ManagementOnly {
+		o.DefaultCluster = o.ClusterName
+	}
+	if o.ManagementOnly && o.DefaultCluster == o.ClusterName {
+		return errors.New("--default-cluster cannot be the local cluster where --management-only keeps that out of the fleet")
+	}
+	return nil
+}
+
+// Scheme knows the kinds that the manager reads and writes.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+}
+
+// Run runs a manager until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	if err := o.complete(); err != nil {
+		return err
+	}
+	mgr, err := newManager(o)
+	if err != nil {
+		return err
+	}
+	links := fleet.New(ctx)
+	defer links.Close()
+	if o.Started != nil {
+		o.Started(links)
+	}
+	clientset, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return fmt.Errorf("making a client of the local cluster: %w", err)
+	}
+	probes := newProbeMetrics()
+	reconciler := &remotecluster.Reconciler{
+		Client:     mgr.GetClient(),
+		Fleet:      links,
+		Source:     Sources{Client: clientset, Config: mgr.GetConfig(), Namespace: o.Namespace, Clock: clock.RealClock{}}.New,
+		Secrets:    clientset.CoreV1().Secrets(o.Namespace),
+		Events:     mgr.GetEventRecorder("hawser"),
+		Local:      o.ClusterName,
+		Connection: connection.Options{ProbeInterval: o.ProbeInterval, UserAgent: "hawser/" + version.String()},
+		Observe:    probes.observe,
+	}
+	if err := reconciler.SetupWithManager(mgr, o.Namespace, workers); err != nil {
+		return fmt.Errorf("setting up the controller of RemoteClusters: %w", err)
+	}
+	if err := mgr.Add(&presence{client: mgr.GetClient(), options: o}); err != nil {
+		return fmt.Errorf("setting up the local cluster: %w", err)
+	}
+	if o.MetricsAddr != "0" {
+		collectors := []metricsCollector{probes.duration, &collector{fleet: links}}
+		for _, c := range collectors {
+			if err := metrics.Registry.Register(c); err != nil {
+				return fmt.Errorf("registering metrics: %w", err)
+			}
+			defer metrics.Registry.Unregister(c)
+		}
+	}
+	return mgr.Start(ctx)
+}
+
+func newManager(o Options) (ctrl.Manager, error) {
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, fmt.Errorf("making the scheme: %w", err)
+	}
+	config := rest.CopyConfig(o.Config)
+	config.QPS, config.Burst = localQPS, localBurst
+	config.UserAgent = "hawser/" + version.String()
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme,
+		Logger: o.Log,
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
+			&corev1.Secret{}: {Namespaces: map[string]cache.Config{o.Namespace: {}}},
+		}},
+		// Objects that are written at once after they are read are read from the API server.
+		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.ConfigMap{}, &corev1.Secret{}}}},
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddr},
+		HealthProbeBindAddress:        o.ProbeAddr,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              LeaderLease,
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the local cluster: %w", err)
+	}
+	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
+		return nil, fmt.Errorf("setting up health checks: %w", err)
+	}
+	return mgr, nil
+}

@@ -1,0 +1,73 @@
+package manager
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/fleet"
+)
+
+type metricsCollector = prometheus.Collector
+
+// Metrics by cluster. docs/operations.md lists them.
+var (
+	descUp       = prometheus.NewDesc("hawser_cluster_up", "1 if the connection is Ready.", []string{"cluster"}, nil)
+	descInfo     = prometheus.NewDesc("hawser_cluster_info", "Always 1.", []string{"cluster", "cluster_id", "auth", "version"}, nil)
+	descExpiry   = prometheus.NewDesc("hawser_credential_expiry_seconds", "When the credential in use expires, in seconds since 1970; absent if never.", []string{"cluster"}, nil)
+	descRenewals = prometheus.NewDesc("hawser_credential_renewals_total", "Credentials renewed.", []string{"cluster"}, nil)
+	descFailures = prometheus.NewDesc("hawser_credential_renewal_failures_total", "Failed attempts to renew, by reason.", []string{"cluster", "reason"}, nil)
+	descSkew     = prometheus.NewDesc("hawser_clock_skew_seconds", "How far the cluster's clock is ahead of ours.", []string{"cluster"}, nil)
+)
+
+// collector reads the fleet whenever metrics are asked for, so that a cluster that left leaves no figure behind.
+type collector struct{ fleet *fleet.Fleet }
+
+// Describe implements prometheus.Collector.
+func (*collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descUp, descInfo, descExpiry, descRenewals, descFailures, descSkew} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
+	for _, conn := range c.fleet.All() {
+		name, s := conn.Name(), conn.State()
+		up := 0.0
+		if s.Condition(v1alpha1.Ready).Status == metav1.ConditionTrue {
+			up = 1
+		}
+		out <- prometheus.MustNewConstMetric(descUp, gauge, up, name)
+		out <- prometheus.MustNewConstMetric(descInfo, gauge, 1, name, s.ClusterID, conn.AuthType(), s.KubernetesVersion)
+		out <- prometheus.MustNewConstMetric(descSkew, gauge, s.ClockSkew.Seconds(), name)
+		if !s.ExpiresAt.IsZero() {
+			out <- prometheus.MustNewConstMetric(descExpiry, gauge, float64(s.ExpiresAt.Unix()), name)
+		}
+		out <- prometheus.MustNewConstMetric(descRenewals, counter, float64(s.Renewals), name)
+		for reason, n := range s.RenewalFailures {
+			out <- prometheus.MustNewConstMetric(descFailures, counter, float64(n), name, reason)
+		}
+	}
+}
+
+// probeMetrics are the figures of probes.
+type probeMetrics struct{ duration *prometheus.HistogramVec }
+
+func newProbeMetrics() *probeMetrics {
+	return &probeMetrics{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "hawser_probe_duration_seconds",
+		Help:    "How long the light request of a probe took, by result.",
+		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"cluster", "result"})}
+}
+
+func (m *probeMetrics) observe(cluster string, p connection.Probe) {
+	result := "ok"
+	if p.Err != nil {
+		result = "failed"
+	}
+	m.duration.WithLabelValues(cluster, result).Observe(p.Latency.Seconds())
+}

@@ -1,0 +1,72 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/version"
+)
+
+// presence says, when a manager takes over, who the local cluster is: in the ConfigMap that the
+// commands read, and as a member of its own fleet.
+type presence struct {
+	client  client.Client
+	options Options
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (*presence) NeedLeaderElection() bool { return true }
+
+// Start implements manager.Runnable.
+func (p *presence) Start(ctx context.Context) error {
+	if err := p.announce(ctx); err != nil {
+		return err
+	}
+	return p.joinSelf(ctx)
+}
+
+func (p *presence) announce(ctx context.Context) error {
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.ManagerConfigMap, Namespace: p.options.Namespace}}
+	_, err := controllerutil.CreateOrUpdate(ctx, p.client, cm, func() error {
+		cm.Labels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy}
+		cm.Data = map[string]string{
+			v1alpha1.ClusterNameKey:    p.options.ClusterName,
+			v1alpha1.DefaultClusterKey: p.options.DefaultCluster,
+			v1alpha1.VersionKey:        version.String(),
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("writing ConfigMap %q in namespace %q: %w", cm.Name, cm.Namespace, err)
+	}
+	return nil
+}
+
+// joinSelf makes the RemoteCluster of the local cluster, or removes it where it is only for management.
+func (p *presence) joinSelf(ctx context.Context) error {
+	name := p.options.ClusterName
+	var self v1alpha1.RemoteCluster
+	err := p.client.Get(ctx, client.ObjectKey{Name: name}, &self)
+	switch {
+	case apierrors.IsNotFound(err) && !p.options.ManagementOnly:
+		self.Name = name
+		self.Labels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy}
+		self.Spec.Auth.Type = v1alpha1.AuthInCluster
+		err = p.client.Create(ctx, &self)
+	case err == nil && self.Spec.Auth.Type != v1alpha1.AuthInCluster:
+		return fmt.Errorf("RemoteCluster %q has the name of the local cluster and is another one (auth.type %s): delete it, or start the manager with another --cluster-name", name, self.Spec.Auth.Type)
+	case err == nil && p.options.ManagementOnly && self.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy:
+		err = p.client.Delete(ctx, &self)
+	}
+	if client.IgnoreNotFound(err) != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("keeping RemoteCluster %q for the local cluster: %w", name, err)
+	}
+	return nil
+}

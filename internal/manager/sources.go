@@ -1,0 +1,47 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/credential/bearertoken"
+	"github.com/hawser-io/hawser/credential/incluster"
+	"github.com/hawser-io/hawser/credential/kubeconfig"
+	"github.com/hawser-io/hawser/credential/mtls"
+)
+
+// Sources makes credential sources from what the manager has: the local cluster.
+type Sources struct {
+	Client    kubernetes.Interface
+	Config    *rest.Config
+	Namespace string
+	Clock     clock.PassiveClock
+}
+
+// New returns the credential source of a RemoteCluster: one line for each auth.type.
+func (s Sources) New(rc *v1alpha1.RemoteCluster) (credential.Source, error) {
+	auth, secrets := rc.Spec.Auth, s.Client.CoreV1().Secrets(s.Namespace)
+	switch auth.Type {
+	case v1alpha1.AuthBearerToken:
+		return &bearertoken.Source{Cluster: rc.Name, Secrets: secrets, Lifetime: auth.TokenLifetime(), Clock: s.Clock}, nil
+	case v1alpha1.AuthMTLS:
+		return &mtls.Source{Cluster: rc.Name, Secrets: secrets, CSR: auth.RenewsByCSR(), Lifetime: auth.CertificateLifetime(), Clock: s.Clock}, nil
+	case v1alpha1.AuthKubeconfig:
+		return &kubeconfig.Source{Get: s.secret, Ref: auth.KubeconfigRef(s.Namespace), Context: auth.Kubeconfig.Context}, nil
+	case v1alpha1.AuthInCluster:
+		return &incluster.Source{Config: s.Config}, nil
+	}
+	return nil, fmt.Errorf("this build of hawser has no credential source for auth.type %s", auth.Type)
+}
+
+func (s Sources) secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	return s.Client.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+}
