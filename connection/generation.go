@@ -40,7 +40,7 @@ type generation struct {
 	http     *http.Transport
 
 	// closed ends every request and stream of this generation, with a cause.
-	closed context.Context
+	closed context.Context //nolint:containedctx // it is the generation's own life
 	close  context.CancelCauseFunc
 
 	inUse   atomic.Int64

@@ -5,9 +5,9 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/httpstream"
-	httpstreamspdy "k8s.io/apimachinery/pkg/util/httpstream/spdy"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
+	httpstreamspdy "k8s.io/streaming/pkg/httpstream/spdy"
 )
 
 // streamPing is how often an upgraded connection is asked for a sign of life; kubectl uses the same.
@@ -25,7 +25,7 @@ const streamPing = 5 * time.Second
 // began with is replaced.
 func (c *Connection) Upgrader() (http.RoundTripper, spdy.Upgrader) {
 	u := &upgrader{c: c}
-	return u, u
+	return u, spdy.NewUpgraderForStreaming(u)
 }
 
 type upgrader struct {
@@ -56,7 +56,7 @@ func (u *upgrader) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// NewConnection implements spdy.Upgrader.
+// NewConnection implements httpstream.UpgradeRoundTripper.
 func (u *upgrader) NewConnection(resp *http.Response) (httpstream.Connection, error) {
 	conn, err := u.inner.NewConnection(resp)
 	if err != nil {

@@ -176,43 +176,58 @@ func (r *Renewer) Run(ctx context.Context) {
 	}
 }
 
+// asks is what others want of the Renewer, taken at the beginning of a round.
+type asks struct {
+	refresh, force, reprove bool
+	rejected                bool // the credential in use was answered with 401
+}
+
+func (r *Renewer) takeAsks() asks {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.current = r.source
+	a := asks{refresh: r.refresh, force: r.force, reprove: r.reprove}
+	a.rejected = !r.refused.IsZero() && !r.state.Credential.IsZero() && r.refused.Equal(r.state.Credential)
+	r.refresh, r.force, r.reprove = false, false, false
+	return a
+}
+
 // round does what is due and returns how long there is nothing to do.
 func (r *Renewer) round(ctx context.Context) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-
-	r.mu.Lock()
-	r.current = r.source
-	refresh, force, reprove, refused := r.refresh, r.force, r.reprove, r.refused
-	r.refresh, r.force, r.reprove = false, false, false
-	r.mu.Unlock()
-
-	now := r.Clock.Now()
-	rejected := !r.state.Credential.IsZero() && !refused.IsZero() && refused.Equal(r.state.Credential)
-	if !rejected {
+	a, now := r.takeAsks(), r.Clock.Now()
+	if !a.rejected {
 		r.state.Dead = false
 	}
-
-	if reprove {
+	if a.reprove {
 		r.moveTries, r.nextMove = 0, now
 	}
 	if r.usable(now) {
-		if !r.nextMove.IsZero() && !now.Before(r.nextMove) {
-			r.move(ctx)
-		}
-		switch {
-		case rejected && !r.state.Dead && !now.Before(r.nextForced):
-			r.renewRefused(ctx)
-		case force || (!r.nextRenewal.IsZero() && !now.Before(r.nextRenewal)):
-			r.renew(ctx)
-		}
+		r.maintain(ctx, a, now)
 	}
-	if refresh || !now.Before(r.nextInput) {
-		r.takeInput(ctx, refresh)
+	if a.refresh || !now.Before(r.nextInput) {
+		r.takeInput(ctx, a.refresh)
 	}
 	r.Report(r.state)
-	return r.untilNext(rejected)
+	return r.untilNext(a.rejected)
 }
+
+// maintain does what a usable credential needs: to move, or to be renewed.
+func (r *Renewer) maintain(ctx context.Context, a asks, now time.Time) {
+	if due(r.nextMove, now) {
+		r.move(ctx)
+	}
+	switch {
+	case a.rejected && !r.state.Dead && !now.Before(r.nextForced):
+		r.renewRefused(ctx)
+	case a.force || due(r.nextRenewal, now):
+		r.renew(ctx)
+	}
+}
+
+// due reports whether a time has come; the zero time never does.
+func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 // usable reports whether there is a credential worth renewing from.
 func (r *Renewer) usable(now time.Time) bool {
@@ -346,17 +361,20 @@ func (r *Renewer) untilNext(rejected bool) time.Duration {
 	}
 	next := r.nextInput
 	if r.usable(now) {
-		if !r.nextRenewal.IsZero() && r.nextRenewal.Before(next) {
-			next = r.nextRenewal
-		}
-		if !r.nextMove.IsZero() && r.nextMove.Before(next) {
-			next = r.nextMove
-		}
-		if rejected && !r.state.Dead && r.nextForced.Before(next) {
-			next = r.nextForced
+		next = sooner(sooner(next, r.nextRenewal), r.nextMove)
+		if rejected && !r.state.Dead {
+			next = sooner(next, r.nextForced)
 		}
 	}
 	return max(next.Sub(now), 0)
+}
+
+// sooner returns the earlier of two times; a zero other is none.
+func sooner(t, other time.Time) time.Time {
+	if !other.IsZero() && other.Before(t) {
+		return other
+	}
+	return t
 }
 
 func containsOrigin(candidates []Credential, origin string) bool {

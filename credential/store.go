@@ -71,19 +71,25 @@ func (s Store) load(ctx context.Context) (Credential, error) {
 	case secret.Labels[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy:
 		return Credential{}, nil
 	}
+	c, _ := decode(secret.Data)
+	return c, nil
+}
+
+// decode reads a kept credential; ok is false for what Hawser did not write like that.
+func decode(data map[string][]byte) (c Credential, ok bool) {
 	var st stored
-	if json.Unmarshal(secret.Data[stateKey], &st) != nil || st.Origin == "" {
-		return Credential{}, nil
+	if json.Unmarshal(data[stateKey], &st) != nil || st.Origin == "" {
+		return Credential{}, false
 	}
-	c := NewToken(string(secret.Data[v1alpha1.BearerTokenKey]), st.Origin)
-	if c.IsZero() {
-		c, err = NewCertificate(secret.Data[v1alpha1.TLSCertKey], NewSecret(string(secret.Data[v1alpha1.TLSKeyKey])), st.Origin)
-		if err != nil {
-			return Credential{}, nil //nolint:nilerr // as good as none
-		}
+	if token := data[v1alpha1.BearerTokenKey]; len(token) > 0 {
+		c = NewToken(string(token), st.Origin)
+	} else if pair, err := NewCertificate(data[v1alpha1.TLSCertKey], NewSecret(string(data[v1alpha1.TLSKeyKey])), st.Origin); err == nil {
+		c = pair
+	} else {
+		return Credential{}, false
 	}
 	c.ObtainedAt, c.IssuedAt, c.ExpiresAt, c.Binding = st.ObtainedAt, st.IssuedAt, st.ExpiresAt, st.Binding
-	return c, nil
+	return c, true
 }
 
 // Keep writes c. A Secret of that name that Hawser did not make is left alone, with an error.

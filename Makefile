@@ -1,0 +1,101 @@
+# On a fresh machine: Go, git, make and, for the race detector, a C compiler.
+# Everything else comes through the Go modules; tools are pinned in tools.mod.
+
+SHELL         := bash
+.SHELLFLAGS   := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS     += --no-builtin-rules
+
+TOOL      := go tool -modfile=$(CURDIR)/tools.mod
+GENERATED := ':(glob)api/**/zz_generated.*.go' config/crd
+TESTFLAGS ?=
+FUZZTIME  ?= 30s
+BENCH     ?=
+KEEP      ?=
+
+DEVFLEET_SOURCES := $(shell find devfleet -type f ! -name '*_test.go' \( -name '*.go' -o -name 'go.*' -o -name build.sh \))
+# As build.sh compiles it, so that the linter takes Kubernetes from Go's build cache.
+DEVFLEET_ENV := CGO_ENABLED=0 GOFLAGS="$$(go env GOFLAGS) -trimpath"
+
+##@ Build
+
+.PHONY: build
+build: ## Build the programs into bin/
+	go build -o bin/ ./cmd/...
+
+.PHONY: devfleet
+devfleet: bin/devfleet ## Build the API servers that tests and demo run on (minutes, the first time)
+
+bin/devfleet: $(DEVFLEET_SOURCES)
+	@mkdir -p bin
+	devfleet/build.sh bin/devfleet
+	@touch $@
+
+.PHONY: clean
+clean: ## Stop what runs in .devfleet and remove what was built
+	@if [ -x bin/devfleet ] && [ -d .devfleet ]; then bin/devfleet down; fi
+	rm -rf bin dist .devfleet cover.out
+
+##@ Test
+
+.PHONY: test
+test: cc devfleet ## Run all tests on real API servers, with the race detector
+	CGO_ENABLED=1 go test -race -timeout 15m $(TESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser, FUZZTIME each (30s)
+	@{ grep -rEo --include='*_test.go' --exclude-dir=devfleet '^func Fuzz[A-Z][A-Za-z0-9_]*' . || true; } | \
+	while IFS=: read -r file func; do \
+		echo "==> $${func#func } in $$(dirname "$$file")"; \
+		go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## Run one benchmark: BENCH=name, a folder of internal/bench
+	@test -n "$(BENCH)" || { echo "make bench: say which: BENCH=NAME, NAME one of: $$(ls internal/bench 2>/dev/null | xargs)" >&2; exit 2; }
+	$(MAKE) devfleet
+	go run ./internal/bench/$(BENCH)
+
+.PHONY: demo
+demo: build devfleet ## Show Hawser at work on clusters of its own; KEEP=1 leaves them running
+	KEEP=$(KEEP) PATH="$(CURDIR)/bin:$$PATH" go run ./hack/demo
+
+##@ Keep in order
+
+.PHONY: lint
+lint: ## Lint and check the formatting
+	$(TOOL) golangci-lint run ./...
+	cd devfleet && $(DEVFLEET_ENV) $(TOOL) golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## Format the code and sort its imports
+	$(TOOL) golangci-lint fmt ./...
+
+.PHONY: generate
+generate: ## Generate the deep copies and the CRDs from api/
+	$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	rm -f config/crd/hawser.io_*.yaml
+	$(TOOL) controller-gen crd:headerFile=hack/boilerplate.yaml.txt paths=./api/... output:crd:dir=config/crd
+
+.PHONY: verify
+verify: generate ## Fail if generated files or go.mod are not up to date
+	go mod tidy -diff
+	cd devfleet && go mod tidy -diff
+	@if [ -n "$$(git status --porcelain -- $(GENERATED))" ]; then \
+		git --no-pager diff HEAD -- $(GENERATED); git status --short -- $(GENERATED); \
+		echo "make verify: these files are not what is committed: commit what 'make generate' writes" >&2; exit 1; \
+	fi
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities (asks the Go project's database)
+	go run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...
+
+.PHONY: cc
+cc:
+	@echo '#include <stdlib.h>' | "$$(go env CC)" -x c -fsyntax-only - 2>/dev/null || \
+		{ echo "the race detector needs a C compiler: apt-get install build-essential" >&2; exit 1; }
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

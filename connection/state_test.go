@@ -1,0 +1,120 @@
+package connection
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/credential"
+)
+
+var now = time.Unix(2_000_000_000, 0)
+
+// good is what is known of a connection that lacks nothing.
+func good() facts {
+	return facts{
+		renewal: credential.State{
+			Credential: lasting(24 * time.Hour),
+			Identity:   credential.Identity{User: "u"},
+		},
+		seen: seen{probed: true, full: true, version: "v1.36.3", memberVersion: "v0.1.0"},
+	}
+}
+
+// lasting is a credential of which half an hour is over.
+func lasting(life time.Duration) credential.Credential {
+	issued := now.Add(-30 * time.Minute)
+	return credential.Credential{Token: credential.NewSecret("t"), IssuedAt: issued, ObtainedAt: issued, ExpiresAt: issued.Add(life)}
+}
+
+func TestConditions(t *testing.T) {
+	type want map[string]string // condition → "Status Reason"
+	cases := map[string]struct {
+		change func(*facts)
+		want   want
+	}{
+		"all is well": {func(*facts) {}, want{"Ready": "True Connected", "Reachable": "True Answering", "Authenticated": "True Accepted", "Authorized": "True Allowed", "CredentialFresh": "True Fresh", "Compatible": "True Compatible"}},
+		"nothing is known": {func(f *facts) { *f = facts{} },
+			want{"Ready": "Unknown Connecting", "Reachable": "Unknown NotProbed", "Authenticated": "Unknown NoCredential"}},
+		"nobody listens": {func(f *facts) { f.seen.err = &net.OpError{Op: "dial", Err: errors.New("connection refused")} },
+			want{"Ready": "False DialFailed", "Reachable": "False DialFailed", "Authenticated": "Unknown NotProbed", "Authorized": "Unknown NotProbed", "CredentialFresh": "True Fresh"}},
+		"no answer in time":         {func(f *facts) { f.seen.err = fmt.Errorf("asking: %w", timeoutError{time.Second}) }, want{"Reachable": "False Timeout"}},
+		"a name that is not found":  {func(f *facts) { f.seen.err = &net.DNSError{Name: "x"} }, want{"Reachable": "False DNSFailed"}},
+		"no Kubernetes":             {func(f *facts) { f.seen.err = &notKubernetesError{"x"} }, want{"Reachable": "False NotKubernetes"}},
+		"another cluster":           {func(f *facts) { f.seen.err = fmt.Errorf("%w: x", ErrWrongCluster) }, want{"Reachable": "False WrongCluster", "Ready": "False WrongCluster"}},
+		"an address of a stranger":  {func(f *facts) { f.seen.err = &UnprovenError{} }, want{"Reachable": "False AddressUnproven"}},
+		"a failing server":          {func(f *facts) { f.seen.err = &statusError{code: 503} }, want{"Reachable": "False ServerError"}},
+		"a server that is starting": {func(f *facts) { f.seen.notReady = "etcd failed" }, want{"Reachable": "False NotReady", "Ready": "False NotReady"}},
+		"an edit that is refused while the link works": {func(f *facts) { f.renewal.MoveErr = &UnprovenError{} },
+			want{"Reachable": "True AddressUnproven", "Ready": "True AddressUnproven"}},
+
+		"a refused credential": {func(f *facts) { f.seen.err = credential.ErrRefused },
+			want{"Ready": "False Refused", "Reachable": "True Answering", "Authenticated": "False Refused"}},
+		"a refused first credential": {func(f *facts) { *f = facts{seen: seen{probed: true}}; f.renewal.InputErr = credential.ErrRefused },
+			want{"Ready": "False Refused", "Reachable": "True Answering", "Authenticated": "False Refused"}},
+		"no input": {func(f *facts) {
+			*f = facts{seen: seen{probed: true}}
+			f.renewal.InputErr = &credential.InputError{Reason: v1alpha1.ReasonInputMissing, Err: errors.New("x")}
+		}, want{"Authenticated": "False InputMissing", "Ready": "False InputMissing"}},
+		"an expired credential": {func(f *facts) { f.renewal.Credential = lasting(10 * time.Minute) },
+			want{"Authenticated": "False Expired", "CredentialFresh": "False Expired", "Ready": "False Expired"}},
+
+		"a missing verb":                    {func(f *facts) { f.seen.missing = []string{"list pods"} }, want{"Authorized": "False MissingVerbs", "Ready": "False MissingVerbs"}},
+		"verbs that could not be asked for": {func(f *facts) { f.seen.unchecked = errors.New("x") }, want{"Authorized": "Unknown NotProbed", "Ready": "Unknown Connecting"}},
+
+		"a failed renewal": {func(f *facts) { f.renewal.RenewErr = errors.New("x") }, want{"CredentialFresh": "False RenewalFailed", "Ready": "True RenewalFailed"}},
+		"rubbish in the input of a working link": {func(f *facts) {
+			f.renewal.InputErr = &credential.InputError{Reason: v1alpha1.ReasonInputInvalid, Err: errors.New("x")}
+		}, want{"CredentialFresh": "False InputInvalid", "Ready": "True InputInvalid", "Authenticated": "True Accepted"}},
+		"a new input that is refused": {func(f *facts) { f.renewal.InputErr = credential.ErrRefused }, want{"CredentialFresh": "False InputRefused", "Ready": "True InputRefused"}},
+		"a token without an end":      {func(f *facts) { f.renewal.Credential.ExpiresAt = time.Time{} }, want{"CredentialFresh": "True NeverExpires", "Ready": "True NeverExpires"}},
+
+		"a certificate with 29 days left":    {watched(29), want{"CredentialFresh": "True ExpiresSoon", "Ready": "True ExpiresSoon"}},
+		"a certificate with 31 days left":    {watched(31), want{"CredentialFresh": "True Fresh"}},
+		"a certificate on its last day":      {watched(0.9), want{"CredentialFresh": "False ExpiresSoon", "Ready": "True ExpiresSoon"}},
+		"a watched token that lives an hour": {func(f *facts) { f.renewal.Credential = lasting(time.Hour); f.renewal.Credential.Watched = true }, want{"CredentialFresh": "True Fresh"}},
+
+		"a clock five minutes behind": {func(f *facts) { f.seen.skew = -5 * time.Minute }, want{"Compatible": "False ClockSkew", "Ready": "True ClockSkew"}},
+		"a clock half a minute ahead": {func(f *facts) { f.seen.skew = 30 * time.Second }, want{"Compatible": "True Compatible"}},
+		"no member install":           {func(f *facts) { f.seen.memberVersion = "" }, want{"Compatible": "True MemberMissing", "Ready": "True Connected"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := good()
+			c.change(&f)
+			got := map[string]metav1.Condition{}
+			for _, cond := range conditions("alpha", f, now) {
+				got[cond.Type] = cond
+			}
+			if len(got) != 6 {
+				t.Errorf("%d conditions, want 6", len(got))
+			}
+			for kind, want := range c.want {
+				if is := string(got[kind].Status) + " " + got[kind].Reason; is != want {
+					t.Errorf("%s is %q (%s), want %q", kind, is, got[kind].Message, want)
+				}
+			}
+		})
+	}
+}
+
+// watched is a certificate of a year with so many days left.
+func watched(days float64) func(*facts) {
+	return func(f *facts) {
+		end := now.Add(time.Duration(days * 24 * float64(time.Hour)))
+		f.renewal.Credential = credential.Credential{Token: credential.NewSecret("t"), IssuedAt: end.Add(-365 * 24 * time.Hour), ExpiresAt: end, Watched: true}
+	}
+}
+
+func TestTheSameFaultReadsTheSame(t *testing.T) {
+	one := describe(errors.New("read tcp 127.0.0.1:40001->127.0.0.1:6443: connection reset by peer"))
+	two := describe(errors.New("read tcp 127.0.0.1:40002->127.0.0.1:6443: connection reset\n by peer"))
+	if one != two {
+		t.Errorf("%q and %q: each would be a write of the status", one, two)
+	}
+}

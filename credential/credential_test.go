@@ -1,0 +1,89 @@
+package credential
+
+import (
+	"encoding/base64"
+	"testing"
+	"time"
+)
+
+func jwt(payload string) string {
+	enc := base64.RawURLEncoding.EncodeToString
+	return enc([]byte(`{"alg":"none"}`)) + "." + enc([]byte(payload)) + "." + enc([]byte("sig"))
+}
+
+func TestNewTokenReadsTheTimesOfAJWT(t *testing.T) {
+	at := func(s int64) time.Time { return time.Unix(s, 0).UTC() }
+	cases := map[string]struct {
+		token           string
+		issued, expires time.Time
+		subject         string
+	}{
+		"a service-account token":          {jwt(`{"iat":1000,"exp":4600,"sub":"system:serviceaccount:a:b"}`), at(1000), at(4600), "system:serviceaccount:a:b"},
+		"nbf stands in for iat":            {jwt(`{"nbf":1000,"exp":4600}`), at(1000), at(4600), ""},
+		"fractions are cut":                {jwt(`{"iat":1000.9,"exp":4600.9}`), at(1000), at(4600), ""},
+		"no exp never expires":             {jwt(`{"iat":1000}`), at(1000), time.Time{}, ""},
+		"an opaque token has no times":     {"opaque", time.Time{}, time.Time{}, ""},
+		"a time that is none":              {jwt(`{"exp":"soon"}`), time.Time{}, time.Time{}, ""},
+		"a time before 1970":               {jwt(`{"exp":-1}`), time.Time{}, time.Time{}, ""},
+		"a time beyond the year 9999":      {jwt(`{"exp":1e300}`), time.Time{}, time.Time{}, ""},
+		"a payload that is a list":         {jwt(`[]`), time.Time{}, time.Time{}, ""},
+		"a payload that is no base64":      {"a.!.c", time.Time{}, time.Time{}, ""},
+		"three parts of nothing":           {"..", time.Time{}, time.Time{}, ""},
+		"longer than any header may carry": {jwt(`{"exp":4600,"x":"` + string(make([]byte, maxJWT)) + `"}`), time.Time{}, time.Time{}, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := NewToken(c.token, "")
+			if !got.IssuedAt.Equal(c.issued) || !got.ExpiresAt.Equal(c.expires) || got.Subject != c.subject {
+				t.Errorf("got %s – %s of %q", got.IssuedAt, got.ExpiresAt, got.Subject)
+			}
+		})
+	}
+}
+
+func TestLifeIsCountedByOurClockFromWhenWeGotIt(t *testing.T) {
+	issued := time.Unix(10_000, 0)
+	c := Credential{Token: NewSecret("x"), IssuedAt: issued, ExpiresAt: issued.Add(10 * time.Minute)}
+	// The issuer's clock is seven minutes behind ours: by the stamps alone it would be nearly over at once.
+	c.ObtainedAt = issued.Add(7 * time.Minute)
+	at, ok := c.RenewAt(0.5)
+	if want := c.ObtainedAt.Add(5 * time.Minute); !ok || !at.Equal(want) {
+		t.Errorf("RenewAt = %s, %v; want %s", at, ok, want)
+	}
+	if c.ExpiredAt(issued.Add(16 * time.Minute)) {
+		t.Error("it is over a minute too early")
+	}
+	if !c.ExpiredAt(issued.Add(17 * time.Minute)) {
+		t.Error("it is not over in time")
+	}
+}
+
+func TestJitterSpreadsRenewalsAroundHalfOfLife(t *testing.T) {
+	issued := time.Unix(0, 0)
+	c := Credential{IssuedAt: issued, ExpiresAt: issued.Add(100 * time.Minute)}
+	for jitter, want := range map[float64]time.Duration{0: 45 * time.Minute, 0.5: 50 * time.Minute, 1: 55 * time.Minute} {
+		if at, ok := c.RenewAt(jitter); !ok || at.Sub(issued).Round(time.Second) != want {
+			t.Errorf("RenewAt(%v) is %s after issue, want %s", jitter, at.Sub(issued), want)
+		}
+	}
+	if _, ok := (Credential{Token: NewSecret("x")}).RenewAt(0); ok {
+		t.Error("a credential without an end is due")
+	}
+}
+
+func FuzzNewToken(f *testing.F) {
+	f.Add(jwt(`{"iat":1000,"exp":4600}`))
+	f.Add("a.b.c")
+	f.Add("..")
+	f.Add(jwt(`{"exp":1e999}`))
+	f.Fuzz(func(t *testing.T, token string) {
+		c := NewToken(token, "")
+		if c.Token.Reveal() != token {
+			t.Fatal("the token changed")
+		}
+		if _, err := c.ExpiresAt.MarshalJSON(); err != nil {
+			t.Fatalf("an expiry that no status can hold: %v", err)
+		}
+		c.ExpiredAt(time.Now())
+	})
+}
