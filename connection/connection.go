@@ -191,9 +191,9 @@ func (c *Connection) timeout() time.Duration { return c.transport.deadline() }
 // generationFor returns the way by which cred may be shown: the live one if it will do, or a new one.
 //
 // A credential that brings its own endpoint goes there, one from a new input goes where the spec
-// says. The successor of the live credential goes where that one is in use, as long as that
-// answers: a wrong edit of the address must not stop renewals at the right one.
-func (c *Connection) generationFor(cred credential.Credential) (*generation, error) {
+// says, and so does one that is to move. Otherwise the live credential and its successors go where it
+// is in use, as long as that answers: a wrong edit of the address must not stop renewals at the right one.
+func (c *Connection) generationFor(cred credential.Credential, move bool) (*generation, error) {
 	c.mu.Lock()
 	endpoint := c.spec.Endpoint
 	c.mu.Unlock()
@@ -201,7 +201,7 @@ func (c *Connection) generationFor(cred credential.Credential) (*generation, err
 	switch {
 	case cred.Endpoint != nil:
 		endpoint = *cred.Endpoint
-	case l != nil && cred.Origin == l.cred.Origin && !cred.Equal(l.cred) && c.answering.Load():
+	case l != nil && cred.Origin == l.cred.Origin && !move && c.answering.Load():
 		endpoint = l.gen.endpoint
 	}
 	if l != nil && l.gen.serves(endpoint, cred.Certificate) {

@@ -146,7 +146,9 @@ type link struct{ c *Connection }
 // Prove shows cred to the server that it is for, asks who it is and whether the cluster is the
 // pinned one. The way that it took is kept, so that a swap goes on over it.
 func (l link) Prove(ctx context.Context, cred credential.Credential) (credential.Identity, error) {
-	gen, err := l.c.generationFor(cred)
+	// To prove the credential that is in use is to move it.
+	now := l.c.transport.live.Load()
+	gen, err := l.c.generationFor(cred, now != nil && now.cred.Equal(cred))
 	if err != nil {
 		return credential.Identity{}, err
 	}
@@ -213,7 +215,7 @@ func (l link) Elsewhere(cred credential.Credential) bool {
 
 // Config returns a configuration whose requests carry cred.
 func (l link) Config(cred credential.Credential) (*rest.Config, func(), error) {
-	gen, err := l.c.generationFor(cred)
+	gen, err := l.c.generationFor(cred, false)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -43,6 +43,16 @@ func (s State) stable() State {
 	return s
 }
 
+// Known reports whether anything is known yet, or nothing but the beginning.
+func (s State) Known() bool {
+	for _, c := range s.Conditions {
+		if c.Status != metav1.ConditionUnknown {
+			return true
+		}
+	}
+	return false
+}
+
 // Condition returns one condition; Unknown where there is none of that type.
 func (s State) Condition(kind string) metav1.Condition {
 	for _, c := range s.Conditions {

@@ -219,7 +219,8 @@ func (r *Renewer) maintain(ctx context.Context, a asks, now time.Time) {
 		r.move(ctx)
 	}
 	switch {
-	case a.rejected && !r.state.Dead && !now.Before(r.nextForced):
+	case r.state.Dead: // what the cluster refuses cannot renew itself: a probe or the input ends this
+	case a.rejected && !now.Before(r.nextForced):
 		r.renewRefused(ctx)
 	case a.force || due(r.nextRenewal, now):
 		r.renew(ctx)
@@ -361,7 +362,10 @@ func (r *Renewer) untilNext(rejected bool) time.Duration {
 	}
 	next := r.nextInput
 	if r.usable(now) {
-		next = sooner(sooner(next, r.nextRenewal), r.nextMove)
+		next = sooner(next, r.nextMove)
+		if !r.state.Dead {
+			next = sooner(next, r.nextRenewal)
+		}
 		if rejected && !r.state.Dead {
 			next = sooner(next, r.nextForced)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,12 +23,15 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/member"
 )
 
+func TestMain(m *testing.M) { os.Exit(fleettest.Run(m, "alpha")) }
+
 // TestMemberSide installs the member side in a real cluster and acts there as the connection.
 func TestMemberSide(t *testing.T) {
-	admin := adminConfig(t)
+	admin := fleettest.Use(t, "alpha").AdminConfig()
 	tests := []struct {
 		name    string
 		options member.Options
@@ -55,7 +59,7 @@ func TestMemberSide(t *testing.T) {
 // TestTokenLifetime sees the admission policy refuse what lives too long, by each namespace's own cap.
 func TestTokenLifetime(t *testing.T) {
 	ctx := t.Context()
-	admin := adminConfig(t)
+	admin := fleettest.Use(t, "alpha").AdminConfig()
 	o := member.Options{Local: "member-cap", MaxTokenLifetime: 2 * time.Hour}
 	install(t, admin, o)
 	connection := kubernetes.NewForConfigOrDie(asServiceAccount(t, admin, o))

@@ -92,6 +92,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.complete(); err != nil {
 		return err
 	}
+	ctrl.SetLogger(o.Log) // for what controller-runtime logs outside of the manager
 	mgr, err := newManager(o)
 	if err != nil {
 		return err

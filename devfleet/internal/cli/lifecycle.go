@@ -21,7 +21,8 @@ const (
 )
 
 func newStart(get dirFlag) *cobra.Command {
-	return &cobra.Command{
+	var ephemeral bool
+	cmd := &cobra.Command{
 		Use:     "start CLUSTER...",
 		Short:   "Start clusters that were stopped: same address, same data, same keys",
 		Example: "  devfleet start alpha",
@@ -45,10 +46,13 @@ func newStart(get dirFlag) *cobra.Command {
 			if fleet.Held(dir.OwnerLock()) {
 				owner = dir.OwnerLock()
 			}
-			_, err = launch(cmd.Context(), dir, specs, launchOptions{owner: owner, out: cmd.ErrOrStderr()})
+			_, err = launch(cmd.Context(), dir, specs, launchOptions{owner: owner, ephemeral: ephemeral, out: cmd.ErrOrStderr()})
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&ephemeral, "ephemeral", false, "remove the clusters' directories when the owner is gone")
+	_ = cmd.Flags().MarkHidden("ephemeral") // for fleettest
+	return cmd
 }
 
 func newStop(get dirFlag) *cobra.Command {
@@ -177,6 +181,9 @@ func launch(ctx context.Context, dir fleet.Dir, specs []fleet.Spec, opts launchO
 	progress.close(err == nil)
 	if err == nil {
 		err = publishIssuers(ctx, dir)
+	}
+	if ctx.Err() != nil {
+		err = errors.New("interrupted while starting; what had started was stopped")
 	}
 	if err != nil {
 		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)

@@ -137,7 +137,13 @@ func tail(path string, offset int64, lines int) string {
 	buf := make([]byte, most)
 	n, _ := f.ReadAt(buf, offset)
 	all := strings.Split(strings.TrimRight(string(buf[:n]), "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	all = all[max(0, len(all)-lines):]
+	for i, line := range all {
+		if len(line) > 200 {
+			all[i] = line[:200] + "…"
+		}
+	}
+	return strings.Join(all, "\n")
 }
 
 // Stop ends a cluster's process and returns when it is gone. A cluster that does not run is no error.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 )
 
 // etcd listens on sockets in the cluster's directory (mode 0700) and on no port: it knows no authentication
@@ -23,6 +24,7 @@ func startEtcd() (*embed.Etcd, error) {
 			return nil, fmt.Errorf("removing socket of an earlier run: %w", err)
 		}
 	}
+	wal.SegmentSizeBytes = 4 << 20 // etcd allocates two segments of 64 MB otherwise
 	cfg := embed.NewConfig()
 	cfg.Name = "devfleet"
 	cfg.Dir = "etcd"

@@ -55,6 +55,8 @@ func (c *cluster) startKwok(ctx context.Context) error {
 		return fmt.Errorf("reading kwok's configuration: %w", err)
 	}
 	cmd := kwokcmd.NewCommand(ctx)
+	// Kubernetes has put a --version of its own, of another type, on the process's global flags.
+	cmd.Version = ""
 	cmd.SetArgs([]string{
 		"--kubeconfig=" + filepath.Join(dir, fleet.ConfigFile),
 		"--manage-all-nodes=true",

@@ -119,6 +119,9 @@ func (c *cluster) run(ctx context.Context) error {
 	}
 
 	phase("starting controllers")
+	if err := c.forgetRootCA(ctx); err != nil {
+		return err
+	}
 	c.start("kube-controller-manager", func() error { return manager(ctx) })
 	if c.spec.Kwok {
 		if err := c.startKwok(ctx); err != nil {

@@ -7,13 +7,13 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -26,21 +26,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/member"
 )
+
+func TestMain(m *testing.M) { os.Exit(fleettest.Run(m, "alpha")) }
 
 // TestRenewals runs the approver in a real cluster, under the rights of the member controllers, and
 // renews as a connection that holds a certificate.
 func TestRenewals(t *testing.T) {
 	const local = "csr-a"
 	user, name := v1alpha1.MemberUser(local), member.RequestName(local)
-	admin := adminConfig(t)
+	alpha := fleettest.Use(t, "alpha")
+	admin := alpha.AdminConfig()
 	install(t, admin, member.Options{Local: local, Identity: member.RenewedCertificate, Controllers: true})
 	startApprover(t, admin)
 
 	adminClient := kubernetes.NewForConfigOrDie(admin)
 	key := ecdsaKey(t, elliptic.P256())
-	connection := withCertificate(t, admin, bootstrap(t, adminClient, key, user), key)
+	connection := rest.AnonymousClientConfig(admin)
+	connection.CertData, connection.KeyData = alpha.ClientCert(t, user, nil, time.Now().Add(-time.Minute), time.Now().Add(time.Hour))
 	clientset := kubernetes.NewForConfigOrDie(connection)
 
 	// Strangers' requests come first, so that the renewals show that the approver has passed them by.
@@ -170,21 +175,6 @@ func startApprover(t *testing.T, admin *rest.Config) {
 			t.Errorf("the manager ended with: %v", err)
 		}
 	})
-}
-
-// bootstrap has an administrator issue the first certificate, as hawser join does.
-func bootstrap(t *testing.T, admin kubernetes.Interface, key crypto.Signer, user string) []byte {
-	t.Helper()
-	csr := create(t, admin, asks(t, "csr-bootstrap", key, user, nil))
-	csr.Status.Conditions = []certificatesv1.CertificateSigningRequestCondition{
-		{Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue, Reason: "Test"},
-	}
-	if _, err := admin.CertificatesV1().CertificateSigningRequests().UpdateApproval(t.Context(), csr.Name, csr, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	csr = await(t, admin, csr.Name, func(c *certificatesv1.CertificateSigningRequest) bool { return len(c.Status.Certificate) > 0 })
-	remove(t, admin, csr.Name)
-	return csr.Status.Certificate
 }
 
 func withCertificate(t *testing.T, admin *rest.Config, cert []byte, key crypto.Signer) *rest.Config {

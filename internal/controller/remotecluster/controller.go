@@ -113,10 +113,10 @@ func (r *Reconciler) start(rc *v1alpha1.RemoteCluster, spec connection.Spec) con
 	if err != nil {
 		return off(v1alpha1.ReasonAuthTypeUnknown, err.Error())
 	}
-	options := r.Connection
-	options.Changed = func() { r.Enqueue(rc.Name) }
+	options, name := r.Connection, rc.Name // the object itself is the reconciler's, and changes
+	options.Changed = func() { r.Enqueue(name) }
 	if r.Observe != nil {
-		options.Observe = func(p connection.Probe) { r.Observe(rc.Name, p) }
+		options.Observe = func(p connection.Probe) { r.Observe(name, p) }
 	}
 	conn, err := r.Fleet.Add(spec, source, options)
 	if err != nil {
@@ -148,6 +148,9 @@ func requestedSince(request string, in *v1alpha1.CredentialStatus) bool {
 
 // report writes the status if it says something new, with an event for each condition that changed.
 func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, state connection.State) error {
+	if !state.Known() && len(rc.Status.Conditions) > 0 {
+		return nil // a restart does not make us forget what was known before it
+	}
 	before := rc.DeepCopy()
 	changed := apply(&rc.Status, state, rc.Generation)
 	if reflect.DeepEqual(before.Status, rc.Status) {

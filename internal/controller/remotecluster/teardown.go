@@ -92,8 +92,9 @@ func (r *Reconciler) teardown(rc *v1alpha1.RemoteCluster) *teardown {
 		close(t.done)
 		return t
 	}
+	name := rc.Name
 	go func() { // ends by its deadline
-		defer r.Enqueue(rc.Name)
+		defer r.Enqueue(name)
 		defer close(t.done)
 		ctx, cancel := context.WithTimeout(context.Background(), teardownTimeout) //nolint:forbidigo // outlives the reconcile by design
 		defer cancel()

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/hawser-io/hawser/fleet"
+	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/manager"
+)
+
+const (
+	primary        = "primary"
+	managerLog     = "manager.log"
+	controllersLog = "member-controllers.log"
+	// probeInterval is short, so that nobody has to wait long until a lost cluster is noticed.
+	probeInterval = 2 * time.Second
+)
+
+// remotes are the clusters that are joined, and how.
+var remotes = []struct {
+	name string
+	args []string
+}{
+	{"alpha", nil},
+	{"beta", []string{"--auth", "mtls", "--renew", "csr"}},
+	{"gamma", []string{"--auth", "kubeconfig"}},
+}
+
+// world is everything that runs.
+type world struct {
+	dir      string
+	program  string
+	fleetDir *fleettest.Fleet
+	primary  *fleettest.Cluster
+	clusters map[string]*fleettest.Cluster
+	proxies  map[string]*fleettest.HTTPProxy
+	watches  map[string]*watch
+	fleet    *fleet.Fleet // of the manager
+
+	processes []*exec.Cmd
+	cancel    context.CancelFunc // of the manager and the watches
+	running   sync.WaitGroup
+}
+
+// newWorld brings up the clusters, installs what Hawser needs, and starts it.
+func newWorld(ctx context.Context) (*world, error) {
+	program, err := findProgram()
+	if err != nil {
+		return nil, err
+	}
+	w := &world{
+		dir: filepath.Join(stateDir, "demo"), program: program,
+		clusters: map[string]*fleettest.Cluster{}, proxies: map[string]*fleettest.HTTPProxy{}, watches: map[string]*watch{},
+	}
+	heading("Start four clusters: real API servers, on this machine")
+	if err := w.startClusters(ctx); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	heading("Install Hawser into the primary cluster and start its manager")
+	for _, install := range []func(context.Context) error{w.startManager, w.startControllers} {
+		if err := install(ctx); err != nil {
+			return nil, errors.Join(err, w.close())
+		}
+	}
+	return w, nil
+}
+
+func (w *world) startClusters(ctx context.Context) error {
+	if err := os.RemoveAll(w.dir); err != nil {
+		return fmt.Errorf("removing what an earlier demo left: %w", err)
+	}
+	names := []string{primary}
+	for _, remote := range remotes {
+		names = append(names, remote.name)
+	}
+	var err error
+	if w.fleetDir, err = fleettest.Start(ctx, fleettest.Options{Clusters: names, Dir: w.dir}); err != nil {
+		return err
+	}
+	for _, name := range names {
+		began := time.Now()
+		c, err := w.fleetDir.Cluster(ctx, name)
+		if err != nil {
+			return err
+		}
+		said("%-8s %s, ready after %.1fs", name, c.Server, time.Since(began).Seconds())
+		if name == primary {
+			w.primary = c
+			continue
+		}
+		w.clusters[name] = c
+		if w.proxies[name], err = c.NewHTTPProxy(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startManager runs the manager in this program, so that watches can run over its connections. It has the
+// rights of the shipped roles, by a token of its own account.
+func (w *world) startManager(ctx context.Context) error {
+	admin := w.primary.AdminConfig()
+	if err := applyFiles(ctx, admin, "config/crd/*.yaml", "config/rbac/*.yaml"); err != nil {
+		return err
+	}
+	config, err := accountConfig(ctx, w.primary, "hawser")
+	if err != nil {
+		return err
+	}
+	file, err := os.Create(filepath.Join(w.dir, managerLog))
+	if err != nil {
+		return fmt.Errorf("making the manager's log: %w", err)
+	}
+	log := logr.FromSlogHandler(slog.NewJSONHandler(file, nil))
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w.cancel = cancel
+	started := make(chan *fleet.Fleet, 1)
+	failed := make(chan error, 1)
+	w.running.Go(func() {
+		failed <- manager.Run(running, manager.Options{
+			ClusterName: primary, Config: config, Log: log, LeaderElect: true, ProbeInterval: probeInterval,
+			MetricsAddr: "0", ProbeAddr: "0",
+			Started: func(f *fleet.Fleet) { started <- f },
+		})
+	})
+	select {
+	case w.fleet = <-started:
+	case err := <-failed:
+		return fmt.Errorf("running the manager: %w", err)
+	}
+	said("the manager runs as service account %q in namespace %q, with the roles of config/rbac", "hawser", "hawser")
+	return w.awaitName(ctx)
+}
+
+// awaitName waits until the manager has said who the local cluster is: join asks for that.
+func (w *world) awaitName(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		_, err := w.primary.Client().CoreV1().ConfigMaps("hawser").Get(ctx, "hawser-manager", getOptions)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the manager: %w", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// startControllers runs the member controllers of beta, which approve the renewals of certificates there.
+func (w *world) startControllers(ctx context.Context) error {
+	beta := w.clusters["beta"]
+	manifests, err := w.command(ctx, "member", "manifests", "--local", primary, "--auth", "mtls", "--renew", "csr", "--controllers").Output()
+	if err != nil {
+		return fmt.Errorf("running hawser member manifests: %w", err)
+	}
+	if err := applyYAML(ctx, beta.AdminConfig(), manifests); err != nil {
+		return err
+	}
+	config, err := accountConfig(ctx, beta, "hawser-member")
+	if err != nil {
+		return err
+	}
+	kubeconfig := filepath.Join(w.dir, "member-controllers.kubeconfig")
+	if err := writeKubeconfig(kubeconfig, config); err != nil {
+		return err
+	}
+	file, err := os.Create(filepath.Join(w.dir, controllersLog))
+	if err != nil {
+		return fmt.Errorf("making the log of the member controllers: %w", err)
+	}
+	cmd := exec.Command(w.program, "member", "controllers", "--kubeconfig", kubeconfig, "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
+	cmd.Stdout, cmd.Stderr = file, file
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting hawser member controllers: %w", err)
+	}
+	w.processes = append(w.processes, cmd)
+	said("hawser member controllers runs in beta, to approve the renewals of certificates")
+	return awaitLease(ctx, beta)
+}
+
+// close ends everything that runs, in the order in which it depends on each other.
+func (w *world) close() error {
+	if w.cancel != nil {
+		w.cancel()
+		w.running.Wait()
+	}
+	for _, cmd := range w.processes {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	}
+	for _, p := range w.proxies {
+		p.Close()
+	}
+	if w.fleetDir == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return w.fleetDir.Stop(ctx)
+}
+
+// accountConfig reaches a cluster as a service account of namespace hawser.
+func accountConfig(ctx context.Context, c *fleettest.Cluster, account string) (*rest.Config, error) {
+	token, err := mint(ctx, c.Client(), account)
+	if err != nil {
+		return nil, err
+	}
+	config := c.TokenConfig(token)
+	config.QPS = 0 // as a manager in a pod has it
+	return config, nil
+}
