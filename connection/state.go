@@ -155,19 +155,16 @@ func reachable(f facts) metav1.Condition {
 	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAnswering, "the API server answers")
 }
 
-// wayError is the error of the way to the server that the last probe, or the last attempt to
-// prove a credential, met.
+// wayError is the error of the way to the server that the last probe, or the last attempt to prove
+// a first credential, met. Of the two the attempt went further, so it knows better.
 func wayError(f facts) error {
-	if f.seen.err != nil {
-		if _, ok := unreachableReason(f.seen.err); ok {
-			return f.seen.err
+	if r := f.renewal; r.Credential.IsZero() && r.InputErr != nil && inputError(r.InputErr) == nil {
+		if _, ok := unreachableReason(r.InputErr); ok {
+			return r.InputErr
 		}
-		return nil
 	}
-	if f.renewal.Credential.IsZero() && f.renewal.InputErr != nil && inputError(f.renewal.InputErr) == nil {
-		if _, ok := unreachableReason(f.renewal.InputErr); ok {
-			return f.renewal.InputErr
-		}
+	if _, ok := unreachableReason(f.seen.err); f.seen.err != nil && ok {
+		return f.seen.err
 	}
 	return nil
 }

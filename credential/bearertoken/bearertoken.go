@@ -18,6 +18,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/member"
 )
 
 // Source yields and renews the token of one cluster.
@@ -63,12 +64,15 @@ func (s *Source) Renew(ctx context.Context, current credential.Credential, link 
 	if err != nil {
 		return credential.Credential{}, fmt.Errorf("renewing the token of %s: %w", current.Subject, err)
 	}
-	seconds := int64(s.lifetime(current).Seconds())
-	answer, err := client.ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{
-		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds},
-	}, metav1.CreateOptions{})
+	answer, err := mint(ctx, client, namespace, account, s.lifetime(current))
+	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) {
+		// The namespace may cap lifetimes below that of the token that we started from.
+		if most, ok := lifetimeCap(ctx, client, namespace); ok && most < s.lifetime(current) {
+			answer, err = mint(ctx, client, namespace, account, most)
+		}
+	}
 	if apierrors.IsUnauthorized(err) {
-		return credential.Credential{}, fmt.Errorf("renewing the token of %s: %w", current.Subject, credential.ErrRefused)
+		err = credential.ErrRefused
 	}
 	if err != nil {
 		return credential.Credential{}, fmt.Errorf("renewing the token of %s: %w", current.Subject, err)
@@ -77,6 +81,23 @@ func (s *Source) Renew(ctx context.Context, current credential.Credential, link 
 	next.ObtainedAt = s.Clock.Now()
 	next.ExpiresAt = answer.Status.ExpirationTimestamp.Time
 	return next, nil
+}
+
+func mint(ctx context.Context, client corev1client.CoreV1Interface, namespace, account string, life time.Duration) (*authenticationv1.TokenRequest, error) {
+	seconds := int64(life.Seconds())
+	return client.ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds},
+	}, metav1.CreateOptions{})
+}
+
+// lifetimeCap reads what the member install allows, where there is one.
+func lifetimeCap(ctx context.Context, client corev1client.CoreV1Interface, namespace string) (time.Duration, bool) {
+	ns, err := client.Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+	if err != nil {
+		return 0, false
+	}
+	most, err := member.MaxTokenLifetime(ns)
+	return most, err == nil
 }
 
 // Keep persists c.

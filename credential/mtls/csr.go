@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
@@ -75,7 +76,7 @@ func controllersRunning(ctx context.Context, client kubernetes.Interface, now ti
 		return fmt.Errorf("renew: csr needs the member controllers in the remote cluster, and they have never run there (%w): install them, or set auth.mtls.renew to watch", err)
 	case err != nil:
 		return fmt.Errorf("asking for the member controllers: %w", err)
-	case lease.Spec.RenewTime == nil || now.Sub(lease.Spec.RenewTime.Time) > controllersAlive:
+	case ptr.Deref(lease.Spec.HolderIdentity, "") == "", lease.Spec.RenewTime == nil, now.Sub(lease.Spec.RenewTime.Time) > controllersAlive:
 		return errors.New("renew: csr needs the member controllers in the remote cluster, and they are not running: start them, or set auth.mtls.renew to watch")
 	}
 	return nil

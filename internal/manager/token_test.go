@@ -234,3 +234,19 @@ func TestAStormOf401CausesOneForcedRenewal(t *testing.T) {
 	proxy.RestoreHTTP()
 	h.ready("alpha")
 }
+
+func TestALifetimeAboveTheCapOfTheMemberInstallIsLowered(t *testing.T) {
+	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h.member(alpha, member.Options{MaxTokenLifetime: 20 * time.Minute})
+	h.input("alpha", map[string]string{v1alpha1.BearerTokenKey: h.token(alpha, 15*time.Minute)})
+	h.tie("alpha", alpha.Server, alpha.CA(), v1alpha1.Auth{Type: v1alpha1.AuthBearerToken, BearerToken: &v1alpha1.BearerTokenAuth{Lifetime: &metav1.Duration{Duration: time.Hour}}})
+	h.ready("alpha")
+	h.rotate("alpha")
+	conn, err := h.links.Get("alpha")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := time.Until(conn.State().ExpiresAt); left > 20*time.Minute || left < 18*time.Minute {
+		t.Errorf("the renewed token is good for %s, want the 20 minutes of the cap", left)
+	}
+}

@@ -65,15 +65,10 @@ func Run(ctx context.Context, opts Options) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if opts.OwnerLock != "" {
-		go watchOwner(opts.OwnerLock, cancel)
+		go watchOwner(opts, cancel)
 	}
 	c := &cluster{spec: spec, admin: admin, failed: make(chan error, 8)}
-	err = c.run(ctx)
-	if errors.Is(context.Cause(ctx), errOwnerGone) && opts.Ephemeral {
-		removeTraces(opts.Dir)
-		return nil
-	}
-	if err != nil {
+	if err := c.run(ctx); err != nil {
 		writeState(fleet.State{Phase: "failed", Error: err.Error()})
 		return err
 	}
@@ -83,9 +78,15 @@ func Run(ctx context.Context, opts Options) error {
 
 var errOwnerGone = errors.New("the program that this cluster belongs to has ended")
 
-func watchOwner(path string, cancel context.CancelCauseFunc) {
-	if err := fleet.WaitReleased(path); err != nil {
+func watchOwner(opts Options, cancel context.CancelCauseFunc) {
+	if err := fleet.WaitReleased(opts.OwnerLock); err != nil {
 		klog.ErrorS(err, "Watching the owner")
+	}
+	if opts.Ephemeral {
+		// Nobody will read this data. And an API server that is told to stop while it starts ends the whole
+		// process from within, which would leave the directory behind.
+		removeTraces(opts.Dir)
+		os.Exit(0)
 	}
 	cancel(errOwnerGone)
 }
@@ -216,14 +217,25 @@ func writeState(s fleet.State) {
 	}
 }
 
-// removeTraces removes the cluster's directory, and the fleet's once it holds no cluster: the owner, which would
-// have done it, is gone.
+// removeTraces removes the cluster's directory, and the fleet's with the last of its clusters: the owner, which
+// would have done it, is gone. The servers still write while we remove, so it may take more than one attempt.
 func removeTraces(dir string) {
-	parent := filepath.Dir(dir)
-	if err := os.RemoveAll(dir); err != nil {
-		klog.ErrorS(err, "Removing cluster directory")
+	const attempts = 20
+	for range attempts {
+		if err := os.RemoveAll(dir); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
-	if specs, err := fleet.Dir(parent).Specs(); err == nil && len(specs) == 0 {
-		_ = os.RemoveAll(parent)
+	parent := fleet.Dir(filepath.Dir(dir))
+	specs, err := parent.Specs()
+	if err != nil {
+		return
 	}
+	for _, s := range specs {
+		if parent.Running(s.Name) {
+			return
+		}
+	}
+	_ = os.RemoveAll(string(parent))
 }

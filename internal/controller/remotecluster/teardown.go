@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -128,14 +129,17 @@ func removeMember(ctx context.Context, conn *connection.Connection, local string
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
-	steps := member.Teardown(local, identity)
-	for i, obj := range steps {
+	going := false // the namespace is on its way out, and the rest with it
+	for _, obj := range member.Teardown(local, identity) {
 		err := c.Delete(ctx, obj)
-		last := i == len(steps)-1
-		if err == nil || apierrors.IsNotFound(err) || (apierrors.IsForbidden(err) && !last) {
-			continue
+		_, decisive := obj.(*corev1.Namespace)
+		switch {
+		case err == nil, apierrors.IsNotFound(err):
+			going = going || decisive
+		case going, apierrors.IsForbidden(err) && !decisive:
+		default:
+			return fmt.Errorf("deleting %s %q: %w", obj.GetObjectKind().GroupVersionKind().Kind, obj.GetName(), err)
 		}
-		return fmt.Errorf("deleting %s %q: %w", obj.GetObjectKind().GroupVersionKind().Kind, obj.GetName(), err)
 	}
 	return nil
 }
