@@ -1,0 +1,119 @@
+// Package figures is what every benchmark needs: real API servers, a member
+// install by an admin's hand, and the file that figures are written to.
+package figures
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/cli/install"
+	"github.com/hawser-io/hawser/internal/manager"
+	"github.com/hawser-io/hawser/member"
+)
+
+// File is where figures are added to.
+const File = "bench.json"
+
+// Figure is one measured value.
+type Figure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+	Note  string  `json:"note,omitempty"`
+}
+
+// Bench is one run of one benchmark.
+type Bench struct {
+	Ctx   context.Context //nolint:containedctx // the life of a program
+	Fleet *fleettest.Fleet
+
+	name    string
+	figures []Figure
+}
+
+// Main runs a benchmark on the named clusters, adds its figures to File, and ends the program.
+func Main(name string, clusters []string, run func(*Bench) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := do(ctx, name, clusters, run)
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench %s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+func do(ctx context.Context, name string, clusters []string, run func(*Bench) error) error {
+	fleet, err := fleettest.Start(ctx, fleettest.Options{Clusters: clusters})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = fleet.Stop(context.WithoutCancel(ctx)) }()
+	b := &Bench{Ctx: ctx, Fleet: fleet, name: name}
+	if err := run(b); err != nil {
+		return err
+	}
+	return b.write()
+}
+
+// Say tells a person how far it is.
+func (b *Bench) Say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%s: %s\n", b.name, fmt.Sprintf(format, args...))
+}
+
+// Add records a figure. A name without a slash is put below that of the benchmark.
+func (b *Bench) Add(name string, value float64, unit, note string) {
+	if !strings.Contains(name, "/") {
+		name = b.name + "/" + name
+	}
+	b.figures = append(b.figures, Figure{name, value, unit, note})
+	fmt.Printf("%-36s %14.3f %-8s %s\n", name, value, unit, note)
+}
+
+func (b *Bench) write() error {
+	var all []Figure
+	data, err := os.ReadFile(File)
+	if err == nil {
+		err = json.Unmarshal(data, &all)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading %s: %w", File, err)
+	}
+	data, err = json.MarshalIndent(append(all, b.figures...), "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", File, err)
+	}
+	if err := os.WriteFile(File, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing %s: %w", File, err)
+	}
+	return nil
+}
+
+// Cluster starts a cluster and returns it with an admin's client.
+func (b *Bench) Cluster(name string) (*fleettest.Cluster, client.Client, error) {
+	c, err := b.Fleet.Cluster(b.Ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	var scheme *runtime.Scheme
+	if scheme, err = manager.Scheme(); err != nil {
+		return nil, nil, err
+	}
+	admin, err := client.New(c.AdminConfig(), client.Options{Scheme: scheme})
+	return c, admin, err
+}
+
+// Member installs the member side.
+func (b *Bench) Member(admin client.Client, o member.Options) error {
+	return install.Apply(b.Ctx, admin, o, func(client.Object, string) {})
+}

@@ -1,0 +1,301 @@
+// Command rotation measures what the rotation of a credential costs whatever
+// runs over the connection: a cache of 20,000 pods and a controller on them.
+//
+// After each rotation the old credential is made dead on the server, and every
+// watch has been forced to open again, before anything is counted. A control run
+// with the swap switched off must fail, or the measurement would prove nothing.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/bench/figures"
+)
+
+const (
+	pods         = 20_000
+	rotations    = 20
+	deletions    = 10 // pods deleted during each rotation
+	watchTimeout = 3 * time.Second
+	namespace    = "default"
+)
+
+func main() {
+	figures.Main("rotation", []string{"alpha"}, func(b *figures.Bench) error {
+		alpha, admin, err := b.Cluster("alpha")
+		if err != nil {
+			return err
+		}
+		if err := fill(b, alpha); err != nil {
+			return err
+		}
+		for _, kind := range []kind{
+			{"rotation", &tokens{admin: admin, clientset: alpha.Client()}},
+			{"rotation-cert", &certificates{admin: admin}},
+		} {
+			if err := measure(b, alpha, kind); err != nil {
+				return fmt.Errorf("%s: %w", kind.name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// kind is one kind of credential under its name in the figures.
+type kind struct {
+	name string
+	mint minter
+}
+
+// minter makes credentials that can be killed one by one.
+type minter interface {
+	credential.Source
+	prepare(ctx context.Context) error
+	// kill makes every credential but the last one dead on the server, and returns when it is.
+	kill(ctx context.Context, c *fleettest.Cluster) error
+	// reset forgets, for another connection.
+	reset()
+}
+
+// fill makes the pods, as fast as the server takes them.
+func fill(b *figures.Bench, c *fleettest.Cluster) error {
+	b.Say("making %d pods", pods)
+	clientset := c.Client()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	errs := make(chan error, 16)
+	for range cap(errs) {
+		wg.Go(func() {
+			for i := next.Add(1); i <= pods; i = next.Add(1) {
+				if _, err := clientset.CoreV1().Pods(namespace).Create(b.Ctx, pod(i), metav1.CreateOptions{}); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return fmt.Errorf("making pods: %w", err)
+	default:
+		return nil
+	}
+}
+
+// pod is about as large as one of a real workload.
+func pod(i int64) *corev1.Pod {
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: fmt.Sprintf("pod-%05d", i), Labels: map[string]string{"app": fmt.Sprintf("app-%d", i%100), "tier": "backend"},
+			Annotations: map[string]string{"note": strings.Repeat("x", 2000)},
+		},
+	}
+	for n := range 2 {
+		container := corev1.Container{Name: fmt.Sprintf("c%d", n), Image: "registry.example.com/team/app:v1.2.3"}
+		for e := range 20 {
+			container.Env = append(container.Env, corev1.EnvVar{Name: fmt.Sprintf("VARIABLE_%d", e), Value: strings.Repeat("v", 30)})
+		}
+		p.Spec.Containers = append(p.Spec.Containers, container)
+	}
+	return p
+}
+
+// measure runs one kind of credential through all rotations, and then the control.
+func measure(b *figures.Bench, c *fleettest.Cluster, k kind) error {
+	if err := k.mint.prepare(b.Ctx); err != nil {
+		return err
+	}
+	w, err := newWorld(b, c, k.mint)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	b.Say("%s: %d rotations", k.name, rotations)
+	before := w.count()
+	var unusable time.Duration
+	for i := range rotations {
+		lost, err := w.rotate(i)
+		if err != nil {
+			return fmt.Errorf("rotation %d: %w", i+1, err)
+		}
+		unusable += lost
+	}
+	after := w.count()
+	add := func(name string, value float64, unit, note string) { b.Add(k.name+"/"+name, value, unit, note) }
+	add("rotations", rotations, "count", "")
+	add("lists", float64(after.lists-before.lists), "count", "LISTs, and watches that send initial events")
+	add("reconciles", float64(after.reconciles-before.reconciles-rotations*deletions), "count", "beyond one for each deleted pod")
+	add("watches_dropped", float64(after.broken-before.broken), "count", "broken before their time, of "+fmt.Sprint(after.watches-before.watches)+" opened")
+	add("deletions_missed", float64(rotations*deletions-(after.deleted-before.deleted)), "count", fmt.Sprintf("of %d", rotations*deletions))
+	add("unusable_ms", float64(unusable.Milliseconds()), "ms", "in all rotations together")
+	add("bytes_read", float64(after.bytes-before.bytes)/rotations, "bytes", "for each rotation, with probes, the pings of the measurement and the watch events of 10 deletions")
+	add("heap_growth_bytes", float64(after.heap)-float64(before.heap), "bytes", "over all rotations, with what the measurement itself remembers")
+	add("goroutine_growth", float64(after.goroutines-before.goroutines), "count", "over all rotations")
+	w.end()
+	return control(b, c, k)
+}
+
+// control rotates with the swap switched off: the cache must lose its watches, or nothing was measured.
+func control(b *figures.Bench, c *fleettest.Cluster, k kind) error {
+	k.mint.reset()
+	w, err := newWorld(b, c, frozen{k.mint})
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if _, err := k.mint.Renew(b.Ctx, credential.Credential{}, nil); err != nil {
+		return err
+	}
+	if err := k.mint.kill(b.Ctx, c); err != nil {
+		return err
+	}
+	err = w.reopened(time.Now())
+	b.Add(k.name+"/control_fails", map[bool]float64{true: 1}[err != nil], "bool", "with the swap switched off no watch opens again")
+	if err == nil {
+		return errors.New("the control run passes: the rotation was no rotation")
+	}
+	return nil
+}
+
+// frozen is a source that never renews: what it obtained first stays.
+type frozen struct{ minter }
+
+func (f frozen) Renew(_ context.Context, current credential.Credential, _ credential.Link) (credential.Credential, error) {
+	return current, nil
+}
+
+func (f frozen) Obtain(ctx context.Context) ([]credential.Credential, error) {
+	list, err := f.minter.Obtain(ctx)
+	for i := range list {
+		list[i].Watched = true
+	}
+	return list, err
+}
+
+// counts are what is compared before and after.
+type counts struct {
+	lists, watches, broken, reconciles, deleted, goroutines int
+	bytes                                                   int64
+	heap                                                    uint64
+}
+
+func (w *world) count() counts {
+	n := counts{reconciles: int(w.reconciles.Load()), deleted: int(w.deleted.Load()), bytes: w.proxy.Stats().ToClient}
+	for _, r := range w.proxy.Requests() {
+		if r.Path != podsPath || r.Method != http.MethodGet {
+			continue
+		}
+		if r.Query.Get("watch") == "" || r.Query.Get("sendInitialEvents") == "true" {
+			n.lists++
+		}
+	}
+	for _, watch := range w.proxy.Watches() {
+		if watch.Path != podsPath {
+			continue
+		}
+		n.watches++
+		if watch.End == fleettest.WatchBroken || watch.End == fleettest.WatchCancelled {
+			n.broken++
+		}
+	}
+	runtime.GC()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	n.heap, n.goroutines = mem.HeapAlloc, runtime.NumGoroutine()
+	return n
+}
+
+const podsPath = "/api/v1/pods"
+
+// rotate swaps the credential, kills the old one, deletes pods meanwhile, and waits until every
+// watch was opened again with the new one. It returns for how long requests failed.
+func (w *world) rotate(round int) (time.Duration, error) {
+	ctx, stop := context.WithCancel(w.ctx)
+	defer stop()
+	lost := w.ping(ctx)
+	before := w.conn.State().Renewals
+	w.conn.Renew()
+	if err := w.until("the renewal", func() bool { return w.conn.State().Renewals > before }); err != nil {
+		return 0, err
+	}
+	if err := w.deletePods(round); err != nil {
+		return 0, err
+	}
+	if err := w.mint.kill(w.ctx, w.cluster); err != nil {
+		return 0, err
+	}
+	if err := w.reopened(time.Now()); err != nil {
+		return 0, err
+	}
+	want := int64((round + 1) * deletions)
+	_ = w.until("the deletions", func() bool { return w.deleted.Load() >= want }) // what is missed is counted
+	stop()
+	return <-lost, nil
+}
+
+func (w *world) deletePods(round int) error {
+	for i := range deletions {
+		name := pod(int64(w.firstPod + round*deletions + i)).Name
+		if err := w.admin.CoreV1().Pods(namespace).Delete(w.ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}); err != nil {
+			return fmt.Errorf("deleting pod %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// ping asks for something small every 20 ms until ctx ends, and then tells for how long that failed.
+func (w *world) ping(ctx context.Context) <-chan time.Duration {
+	out := make(chan time.Duration, 1)
+	go func() {
+		var lost time.Duration
+		http := w.conn.HTTPClient()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		last := time.Now()
+		for {
+			select {
+			case <-ctx.Done():
+				out <- lost
+				return
+			case <-tick.C:
+			}
+			err := get(w.ctx, http, "https://"+w.conn.Name()+"/livez")
+			now := time.Now()
+			if err != nil {
+				lost += now.Sub(last)
+			}
+			last = now
+		}
+	}()
+	return out
+}
+
+func get(ctx context.Context, c *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("answer %d", resp.StatusCode)
+	}
+	return nil
+}
