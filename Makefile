@@ -11,6 +11,7 @@ GENERATED := ':(glob)api/**/zz_generated.*.go' config/crd
 TESTFLAGS ?=
 FUZZTIME  ?= 30s
 BENCH     ?=
+BENCHES   := rotation blackhole probe revoke
 KEEP      ?=
 
 DEVFLEET_SOURCES := $(shell find devfleet -type f ! -name '*_test.go' \( -name '*.go' -o -name 'go.*' -o -name build.sh \))
@@ -51,10 +52,8 @@ fuzz: ## Fuzz every parser, FUZZTIME each (30s)
 	done
 
 .PHONY: bench
-bench: ## Run one benchmark: BENCH=name, a folder of internal/bench
-	@test -n "$(BENCH)" || { echo "make bench: say which: BENCH=NAME, NAME one of: $$(ls internal/bench 2>/dev/null | xargs)" >&2; exit 2; }
-	$(MAKE) devfleet
-	go run ./internal/bench/$(BENCH)
+bench: devfleet ## Run all benchmarks, or one: BENCH=name; figures are added to bench.json
+	@for name in $(or $(BENCH),$(BENCHES)); do echo "==> $$name"; go run ./internal/bench/$$name; done
 
 .PHONY: demo
 demo: build devfleet ## Show Hawser at work on clusters of its own; KEEP=1 leaves them running

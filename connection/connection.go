@@ -165,10 +165,17 @@ func (c *Connection) Refresh() { c.renewer.Refresh() }
 // Renew asks for a new credential now.
 func (c *Connection) Renew() { c.renewer.Renew() }
 
-// Interrupt ends what runs over the link, as after a revocation; new requests go on.
+// tokenCache is how long an API server goes on accepting a token that it has just seen
+// (kube-apiserver's authentication cache for successes).
+const tokenCache = 10 * time.Second
+
+// Interrupt ends what runs over the link, as after a revocation. New requests go on, for as long as
+// the cluster lets them in; the probe looks at once, and again when the cluster has had time to forget.
 func (c *Connection) Interrupt() {
 	c.transport.interrupt(ErrClosed)
 	c.streams.end()
+	c.wakeProbe()
+	time.AfterFunc(tokenCache+time.Second, c.wakeProbe)
 }
 
 // Config returns a configuration for clients of this cluster. It is good for as long as the

@@ -138,8 +138,15 @@ func sameEndpoint(a, b credential.Endpoint) bool {
 func (g *generation) retire() {
 	g.retired.Store(true)
 	if g.inUse.Load() == 0 {
-		g.http.CloseIdleConnections()
+		g.hangUp()
 	}
+}
+
+// hangUp closes the connections of a generation that nothing runs over any more. An HTTP/2 stream
+// whose body was closed is cleaned up in the background, and counts as running for a moment longer.
+func (g *generation) hangUp() {
+	g.http.CloseIdleConnections()
+	time.AfterFunc(time.Second, g.http.CloseIdleConnections)
 }
 
 // end stops everything at once.
@@ -150,7 +157,7 @@ func (g *generation) end(cause error) {
 
 func (g *generation) release() {
 	if g.inUse.Add(-1) == 0 && g.retired.Load() {
-		g.http.CloseIdleConnections()
+		g.hangUp()
 	}
 }
 

@@ -300,8 +300,9 @@ func (r *Renewer) takeInput(ctx context.Context, changed bool) {
 		}
 		return
 	}
-	if r.usable(now) && !r.state.Dead && containsOrigin(candidates, r.state.Credential.Origin) {
+	if same := ofOrigin(candidates, r.state.Credential.Origin); same != nil && r.usable(now) && !r.state.Dead {
 		r.state.InputErr = nil
+		r.watch(same.Watched)
 		return
 	}
 	r.state.InputErr = r.tryAll(ctx, candidates)
@@ -343,10 +344,7 @@ func (r *Renewer) swap(ctx context.Context, c Credential, who Identity) {
 	if !r.Link.Elsewhere(c) {
 		r.state.MoveErr, r.nextMove = nil, time.Time{}
 	}
-	r.nextRenewal = time.Time{}
-	if !c.Watched {
-		r.nextRenewal, _ = c.RenewAt(rand.Float64())
-	}
+	r.schedule()
 	if k, ok := r.current.(Keeper); ok {
 		// It works already; it only would not survive a restart. The next renewal tries again.
 		if err := k.Keep(ctx, c); err != nil {
@@ -381,13 +379,31 @@ func sooner(t, other time.Time) time.Time {
 	return t
 }
 
-func containsOrigin(candidates []Credential, origin string) bool {
-	for _, c := range candidates {
-		if c.Origin == origin {
-			return true
+// watch takes over whether the credential is watched or renewed, which another source of the same
+// input may see differently.
+func (r *Renewer) watch(watched bool) {
+	if r.state.Credential.Watched == watched {
+		return
+	}
+	r.state.Credential.Watched = watched
+	r.schedule()
+}
+
+// schedule sets when the credential in use is renewed.
+func (r *Renewer) schedule() {
+	r.nextRenewal = time.Time{}
+	if !r.state.Credential.Watched {
+		r.nextRenewal, _ = r.state.Credential.RenewAt(rand.Float64())
+	}
+}
+
+func ofOrigin(candidates []Credential, origin string) *Credential {
+	for i := range candidates {
+		if candidates[i].Origin == origin {
+			return &candidates[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // backoff doubles first with every try up to maxBackoff, and takes up to a fifth off at random.

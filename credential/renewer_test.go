@@ -319,6 +319,20 @@ func TestAWatchedCredentialIsNeverRenewed(t *testing.T) {
 	}
 }
 
+func TestASourceThatRenewsTakesOverFromOneThatWatches(t *testing.T) {
+	w := newWorld(t)
+	w.watched = true
+	w.input = []Credential{w.token("first", time.Hour)}
+	w.after(0)
+	w.watched = false
+	w.input[0].Watched = false
+	w.r.SetSource(w)
+	w.after(time.Second)
+	w.r.Renew()
+	w.after(time.Second)
+	w.using("minted-1")
+}
+
 func TestRunEndsWithItsContext(t *testing.T) {
 	w := newWorld(t)
 	w.input = []Credential{w.token("first", time.Hour)}

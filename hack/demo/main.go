@@ -49,13 +49,13 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context) (err error) {
 	started := time.Now()
 	w, err := newWorld(ctx)
 	if err != nil {
 		return err
 	}
-	defer w.close()
+	defer func() { err = errors.Join(err, w.close()) }()
 	var r result
 	r.Clusters = len(remotes)
 	for _, step := range []func(context.Context, *world, *result) error{connect, rotate, blackHole, revoke} {

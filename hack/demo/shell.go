@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/term"
 )
 
 // What is shown of a command's output.
@@ -74,7 +76,12 @@ func excerpt(text string, show shown) string {
 
 func indent(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }
 
-func heading(text string) { fmt.Printf("\n\033[1m%s\033[0m\n", text) }
+func heading(text string) {
+	if term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" {
+		text = "\033[1m" + text + "\033[0m"
+	}
+	fmt.Printf("\n%s\n", text)
+}
 
 func said(format string, args ...any) { fmt.Printf("  "+format+"\n", args...) }
 

@@ -13,7 +13,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/fleettest"
@@ -44,6 +46,7 @@ type Bench struct {
 
 // Main runs a benchmark on the named clusters, adds its figures to File, and ends the program.
 func Main(name string, clusters []string, run func(*Bench) error) {
+	ctrl.SetLogger(logr.Discard())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := do(ctx, name, clusters, run)
 	stop()

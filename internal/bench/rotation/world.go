@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,7 +37,14 @@ type world struct {
 	admin    kubernetes.Interface
 	firstPod int
 
-	reconciles, deleted atomic.Int64
+	reconciles atomic.Int64 // of pods that nobody deleted
+	doomed     sync.Map     // names of pods that are being deleted
+	deleted    sync.Map     // names of pods whose deletion was reconciled
+}
+
+func size(m *sync.Map) (n int) {
+	m.Range(func(any, any) bool { n++; return true })
+	return n
 }
 
 // used counts the pods that earlier runs have deleted.
@@ -80,14 +88,15 @@ func (w *world) startController() error {
 	if err != nil {
 		return fmt.Errorf("making a manager: %w", err)
 	}
-	ctrl.SetLogger(logr.Discard())
 	err = ctrl.NewControllerManagedBy(mgr).For(&corev1.Pod{}).
 		WithOptions(controller.Options{SkipNameValidation: new(true)}).
 		Complete(reconcile.Func(func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
-			w.reconciles.Add(1)
+			if _, doomed := w.doomed.Load(r.Name); !doomed {
+				w.reconciles.Add(1)
+			}
 			err := mgr.GetClient().Get(ctx, r.NamespacedName, &corev1.Pod{})
 			if apierrors.IsNotFound(err) {
-				w.deleted.Add(1)
+				w.deleted.Store(r.Name, true)
 				err = nil
 			}
 			return reconcile.Result{}, err

@@ -1,0 +1,218 @@
+// Package doctor finds out why a connection does not work, from where the person
+// at the keyboard is: step by step from the spec over the way to the server to
+// what the credential may do there, and at last what the manager itself says. It
+// reads, and changes nothing: it renews no credential and writes no object.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/credential"
+	inventory "github.com/hawser-io/hawser/inventory/remotecluster"
+)
+
+// Severity of a finding.
+type Severity string
+
+// Severities. Only an error makes a check fail.
+const (
+	OK      Severity = "ok"
+	Skipped Severity = "skipped"
+	Warning Severity = "warning"
+	Error   Severity = "error"
+)
+
+// Finding is what one check found.
+type Finding struct {
+	// Check names what was looked at: spec, credential, dns, proxy, tcp, tls, kubernetes, clock,
+	// identity, pin, verbs, versions, controllers, expiry, duplicate or manager.
+	Check    string   `json:"check"`
+	Severity Severity `json:"severity"`
+	Message  string   `json:"message"`
+	// Repair is the command that mends it, or what to do where no command can.
+	Repair string `json:"repair,omitempty"`
+}
+
+// Report is what was found about one cluster, in the order of the checks.
+type Report struct {
+	Cluster  string    `json:"cluster"`
+	Findings []Finding `json:"findings"`
+}
+
+// Count returns how many findings have a severity.
+func (r Report) Count(s Severity) int {
+	n := 0
+	for _, f := range r.Findings {
+		if f.Severity == s {
+			n++
+		}
+	}
+	return n
+}
+
+// Patient is one cluster to examine.
+type Patient struct {
+	Cluster *v1alpha1.RemoteCluster
+	// Source yields the credentials at rest. It must neither renew nor keep any. Nil, with
+	// SourceErr, where there is none for the cluster's auth.type.
+	Source    credential.Source
+	SourceErr error
+	// Twins are other names for the same cluster.
+	Twins []string
+}
+
+// Surroundings are what all patients share.
+type Surroundings struct {
+	Clock clock.WithTicker
+	// Local is the name of the local cluster; empty if it is not known.
+	Local string
+	// Namespace of the local cluster that Hawser runs in.
+	Namespace string
+	// ManagerVersion and LocalKubernetes are versions of the local side; empty if not known.
+	ManagerVersion  string
+	LocalKubernetes string
+	UserAgent       string
+}
+
+// stepTimeout is the deadline of each step that waits for somebody.
+const stepTimeout = 10 * time.Second
+
+// examination is one cluster being examined.
+type examination struct {
+	Patient
+	Surroundings
+	report Report
+
+	spec        connection.Spec
+	endpoint    credential.Endpoint
+	credentials []credential.Credential
+	state       connection.State // what a connection of our own found
+	linked      bool             // the connection had a credential to show
+}
+
+// Examine examines one cluster. It ends when ctx does, or by the deadlines of its steps.
+func Examine(ctx context.Context, p Patient, s Surroundings) Report {
+	e := &examination{Patient: p, Surroundings: s, report: Report{Cluster: p.Cluster.Name}}
+	if e.checkSpec() {
+		e.checkCredential(ctx)
+		if e.endpoint.Server != "" && e.checkWay(ctx) {
+			e.checkLink(ctx)
+		}
+	}
+	e.checkTwins()
+	e.checkManager()
+	return e.report
+}
+
+func (e *examination) add(check string, severity Severity, repair, format string, args ...any) {
+	e.report.Findings = append(e.report.Findings, Finding{check, severity, fmt.Sprintf(format, args...), repair})
+}
+
+func (e *examination) ok(check, format string, args ...any) { e.add(check, OK, "", format, args...) }
+
+// name of the cluster.
+func (e *examination) name() string { return e.Cluster.Name }
+
+// rejoin is the command that makes a new credential and sets address and CA anew.
+func (e *examination) rejoin() string { return "hawser join " + e.name() + " --remote-context CONTEXT" }
+
+// set is the command that changes one field of the spec.
+func (e *examination) set(field, value string) string {
+	return fmt.Sprintf(`kubectl patch remotecluster %s --type merge -p '{"spec":{"%s":"%s"}}'`, e.name(), field, value)
+}
+
+// checkSpec reports whether there is a link to be examined.
+func (e *examination) checkSpec() bool {
+	rc := e.Cluster
+	if rc.Spec.Disabled {
+		e.add("spec", Warning, fmt.Sprintf(`kubectl patch remotecluster %s --type merge -p '{"spec":{"disabled":false}}'`, e.name()),
+			"the cluster is disabled: the manager keeps no connection to it")
+	}
+	if rc.Spec.Auth.Type == v1alpha1.AuthInCluster {
+		e.add("spec", Skipped, "", "it is the cluster of the manager itself, reached by the manager's own account: only the manager can say more")
+		return false
+	}
+	if e.SourceErr != nil {
+		e.add("spec", Error, "install a build of hawser that has this auth.type", "%s", e.SourceErr)
+		return false
+	}
+	spec, err := inventory.Spec(rc, e.Local)
+	if err != nil {
+		e.add("spec", Error, e.rejoin(), "%s", err)
+		return false
+	}
+	if e.Local == "" {
+		spec.Checks = nil // half of them are named after the local cluster
+	}
+	e.spec, e.endpoint = spec, spec.Endpoint
+	if !rc.Spec.Disabled {
+		e.ok("spec", "auth.type %s", rc.Spec.Auth.Type)
+	}
+	return true
+}
+
+// checkCredential looks at what is at rest: what was renewed and kept, and what people put in place.
+func (e *examination) checkCredential(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	list, err := e.Source.Obtain(ctx)
+	var input *credential.InputError
+	switch {
+	case errors.As(err, &input):
+		e.add("credential", Error, e.inputRepair(input.Reason), "%s", input)
+		return
+	case err != nil:
+		e.add("credential", Error, "ask for the right to get Secrets in namespace "+e.Namespace, "%s", err)
+		return
+	case len(list) == 0:
+		e.add("credential", Error, e.rejoin(), "there is none at rest")
+		return
+	}
+	e.credentials = list
+	if list[0].Endpoint != nil {
+		e.endpoint = *list[0].Endpoint
+	}
+	e.checkExpiry(list[0])
+}
+
+func (e *examination) inputRepair(reason string) string {
+	secret := v1alpha1.InputSecretName(e.name())
+	switch reason {
+	case v1alpha1.ReasonInputUnlabeled:
+		return fmt.Sprintf("kubectl -n %s label secret %s %s=true", e.Namespace, secret, v1alpha1.CredentialsLabel)
+	case v1alpha1.ReasonInputForbidden:
+		return "run it as somebody who may get Secrets in that namespace"
+	}
+	return e.rejoin()
+}
+
+// Watched credentials are worth a warning this long before they end, if they live longer than that.
+const watchedWarning = 7 * 24 * time.Hour
+
+func (e *examination) checkExpiry(c credential.Credential) {
+	now := e.Clock.Now()
+	end, expires := c.Deadline()
+	auth := e.Cluster.Spec.Auth
+	renews := auth.Type == v1alpha1.AuthBearerToken || auth.RenewsByCSR()
+	switch {
+	case !expires:
+		e.add("expiry", Warning, e.rejoin()+" --auth bearerToken", "the credential of %s never expires, which makes it as weak as a password", c.Subject)
+	case c.ExpiredAt(now):
+		e.add("expiry", Error, e.rejoin(), "the credential of %s expired at %s", c.Subject, stamp(end))
+	case !renews && end.Sub(now) < min(watchedWarning, c.Lifetime()/2):
+		e.add("expiry", Warning, e.rejoin(), "the credential of %s expires at %s, and nothing renews it", c.Subject, stamp(end))
+	case renews && end.Sub(now) < c.Lifetime()/4:
+		e.add("expiry", Warning, "hawser rotate "+e.name(), "the credential of %s expires at %s: the manager should have renewed it at half of its life", c.Subject, stamp(end))
+	default:
+		e.ok("expiry", "the credential of %s is good until %s", c.Subject, stamp(end))
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

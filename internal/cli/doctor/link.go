@@ -1,0 +1,188 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/version"
+	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/connection"
+)
+
+// checkLink connects with the credential at rest, over a connection of its own, and asks what that may do.
+func (e *examination) checkLink(ctx context.Context) {
+	if len(e.credentials) == 0 {
+		e.add("identity", Skipped, "", "there is no credential to ask with")
+		return
+	}
+	e.linked = true
+	ctx, cancel := context.WithTimeout(ctx, 2*stepTimeout)
+	defer cancel()
+	conn, stop := e.connect(ctx)
+	defer stop()
+	e.state = conn.State()
+	if e.tellIdentity() {
+		e.tellVerbs()
+		e.tellVersions()
+		if e.Cluster.Spec.Auth.RenewsByCSR() {
+			e.tellControllers(ctx, conn)
+		}
+	}
+}
+
+// connect returns a connection once it knows all, or when the time is over. It runs until stop.
+func (e *examination) connect(ctx context.Context) (conn *connection.Connection, stop func()) {
+	running, cancel := context.WithCancel(ctx)
+	changed := make(chan struct{}, 1)
+	conn = connection.New(e.spec, e.Source, connection.Options{
+		Clock: e.Clock, ProbeInterval: time.Hour, UserAgent: e.UserAgent,
+		Changed: func() {
+			select {
+			case changed <- struct{}{}:
+			default: // the newest state is looked at anyway
+			}
+		},
+	})
+	done := make(chan struct{})
+	go func() { // ends by stop
+		defer close(done)
+		conn.Run(running)
+	}()
+	stop = func() { cancel(); <-done }
+	for !settled(conn.State()) {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return conn, stop
+		}
+	}
+	return conn, stop
+}
+
+// settled reports whether nothing more is to be learned.
+func settled(s connection.State) bool {
+	for _, kind := range []string{v1alpha1.Reachable, v1alpha1.Authenticated} {
+		if s.Condition(kind).Status == metav1.ConditionFalse {
+			return true
+		}
+	}
+	return s.Condition(v1alpha1.Authorized).Status != metav1.ConditionUnknown && s.Condition(v1alpha1.Compatible).Status != metav1.ConditionUnknown
+}
+
+// tellIdentity reports whether the cluster is the right one and accepts the credential.
+func (e *examination) tellIdentity() bool {
+	reachable, authenticated := e.state.Condition(v1alpha1.Reachable), e.state.Condition(v1alpha1.Authenticated)
+	if reachable.Status == metav1.ConditionFalse {
+		switch reachable.Reason {
+		case v1alpha1.ReasonWrongCluster:
+			e.add("pin", Error, "put the old address back, or, if the other cluster is meant: kubectl edit remotecluster "+e.name()+" (spec.clusterID)", "%s", reachable.Message)
+			return false
+		case v1alpha1.ReasonAddressUnproven:
+			e.add("pin", Error, e.rejoin(), "%s", reachable.Message)
+			return false
+		case v1alpha1.ReasonNotReady:
+			e.add("kubernetes", Error, "see what the API server lacks: kubectl --context CONTEXT get --raw '/readyz?verbose'", "%s", reachable.Message)
+		default:
+			e.add("identity", Error, "try again: hawser check "+e.name(), "%s: %s", reachable.Reason, reachable.Message)
+			return false
+		}
+	}
+	if authenticated.Status != metav1.ConditionTrue {
+		why := authenticated.Message
+		if authenticated.Status == metav1.ConditionUnknown {
+			why = "the API server has not said who we are: " + why
+		}
+		why, _, _ = strings.Cut(why, ". Repair it:")
+		e.add("identity", Error, e.rejoin(), "%s", why)
+		return false
+	}
+	e.ok("identity", "the cluster knows us as %s", e.state.Subject)
+	switch {
+	case e.state.ClusterID == "":
+		e.add("pin", Warning, e.rejoin(), "the credential may not read namespace kube-system, so nobody can tell which cluster this is")
+	case e.spec.ClusterID == "":
+		e.add("pin", Warning, e.set("clusterID", e.state.ClusterID), "the cluster is %s, and none is pinned", e.state.ClusterID)
+	default:
+		e.ok("pin", "it is cluster %s, as pinned", e.state.ClusterID)
+	}
+	return true
+}
+
+func (e *examination) tellVerbs() {
+	authorized := e.state.Condition(v1alpha1.Authorized)
+	switch authorized.Status {
+	case metav1.ConditionTrue:
+		e.ok("verbs", "all %d that it needs are allowed", len(e.spec.Checks))
+	case metav1.ConditionFalse:
+		why, _, _ := strings.Cut(authorized.Message, ". Repair it:")
+		e.add("verbs", Error, e.rejoin(), "%s", why)
+	default:
+		e.add("verbs", Warning, "try again: hawser check "+e.name(), "could not be asked for: %s", authorized.Message)
+	}
+	if e.Local == "" {
+		e.add("verbs", Warning, "run hawser manager, or check as somebody who may read its ConfigMap", "the name of the local cluster is not known, so its own namespace there was not looked at")
+	}
+}
+
+// Kubernetes versions that features of the member side begin with.
+var (
+	leastKubernetes  = version.MustParseGeneric("1.28") // SelfSubjectReview
+	policyKubernetes = version.MustParseGeneric("1.30") // ValidatingAdmissionPolicy
+)
+
+func (e *examination) tellVersions() {
+	remote, err := version.ParseGeneric(e.state.KubernetesVersion)
+	switch {
+	case err != nil:
+		e.add("versions", Warning, "", "the cluster does not tell its version")
+	case remote.LessThan(leastKubernetes):
+		e.add("versions", Error, "upgrade the remote cluster", "Kubernetes %s is older than %s, which Hawser needs", e.state.KubernetesVersion, leastKubernetes)
+	case remote.LessThan(policyKubernetes):
+		e.add("versions", Warning, "upgrade the remote cluster", "Kubernetes %s is older than %s: nothing caps the lifetime of tokens there", e.state.KubernetesVersion, policyKubernetes)
+	default:
+		e.ok("versions", "Kubernetes %s there%s", e.state.KubernetesVersion, here(e.LocalKubernetes))
+	}
+	switch {
+	case e.state.MemberVersion == "":
+		e.add("versions", Warning, e.rejoin(), "no member install is recorded there")
+	case e.ManagerVersion != "" && e.state.MemberVersion != e.ManagerVersion:
+		e.add("versions", Warning, e.rejoin(), "the member side was installed by Hawser %s, and the manager is %s", e.state.MemberVersion, e.ManagerVersion)
+	default:
+		e.ok("versions", "member install of Hawser %s", e.state.MemberVersion)
+	}
+}
+
+func here(v string) string {
+	if v == "" {
+		return ""
+	}
+	return fmt.Sprintf(", %s here", v)
+}
+
+// controllersFresh is how old the Lease of the member controllers may be; package mtls asks the same.
+const controllersFresh = time.Minute
+
+// tellControllers says whether somebody will approve the next renewal of a certificate.
+func (e *examination) tellControllers(ctx context.Context, conn *connection.Connection) {
+	leases, err := coordinationv1client.NewForConfig(conn.Config())
+	if err != nil {
+		e.add("controllers", Skipped, "", "could not be asked for: %s", err)
+		return
+	}
+	lease, err := leases.Leases(v1alpha1.Namespace).Get(ctx, v1alpha1.MemberControllersLease, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err), err == nil && (lease.Spec.RenewTime == nil || e.Clock.Since(lease.Spec.RenewTime.Time) > controllersFresh):
+		e.add("controllers", Error, "run hawser member controllers there, or: "+e.rejoin()+" --auth mtls --renew watch",
+			"the member controllers do not run there, and nobody else approves the renewal of the certificate")
+	case err != nil:
+		e.add("controllers", Warning, e.rejoin(), "could not be asked for: %s", err)
+	default:
+		e.ok("controllers", "the member controllers run there, and approve renewals")
+	}
+}

@@ -1,0 +1,79 @@
+package doctor
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+)
+
+// checkTwins warns of other names for the same cluster.
+func (e *examination) checkTwins() {
+	if len(e.Twins) > 0 {
+		e.add("duplicate", Warning, "hawser leave "+e.name(), "the same cluster is joined under other names, too: %s", strings.Join(e.Twins, ", "))
+	}
+}
+
+// checkManager compares what was found from here with what the manager reports, which sits elsewhere
+// and may have seen what we have not.
+func (e *examination) checkManager() {
+	conditions := e.Cluster.Status.Conditions
+	if len(conditions) == 0 {
+		e.add("manager", Error, "kubectl -n "+e.Namespace+" get pods", "no manager has reported on this cluster: it does not run, or may not write the status")
+		return
+	}
+	if e.Cluster.Status.ObservedGeneration < e.Cluster.Generation {
+		e.add("manager", Warning, "kubectl -n "+e.Namespace+" get pods", "the manager has not seen the latest change of the spec")
+	}
+	agree := true
+	for _, c := range conditions {
+		agree = e.compare(c) && agree
+	}
+	ready := meta.FindStatusCondition(conditions, v1alpha1.Ready)
+	switch {
+	case ready == nil || !agree:
+	case ready.Status == metav1.ConditionTrue:
+		e.ok("manager", "it reports the cluster as Ready")
+	case ready.Reason != v1alpha1.ReasonDisabled:
+		e.add("manager", Error, "kubectl -n "+e.Namespace+" logs deploy/hawser", "it reports the cluster as not Ready (%s): %s", ready.Reason, ready.Message)
+	}
+}
+
+// compare reports whether the manager and we agree on one condition, apart from the one that sums up.
+func (e *examination) compare(c metav1.Condition) bool {
+	ours := e.state.Condition(c.Type)
+	failsHere := e.linked && ours.Status == metav1.ConditionFalse
+	switch {
+	case c.Type == v1alpha1.Ready:
+	case c.Status == metav1.ConditionFalse && !failsHere:
+		why, _, _ := strings.Cut(c.Message, ". Repair it:")
+		e.add("manager", Error, e.managerRepair(c), "it reports %s as False (%s): %s%s", c.Type, c.Reason, why, e.contrast(ours))
+		return false
+	case c.Status == metav1.ConditionTrue && failsHere && c.Type != v1alpha1.CredentialFresh:
+		e.add("manager", Warning, "", "it reports %s as True (%s): what was found here may be so only from here, or since a moment ago", c.Type, c.Reason)
+		return false
+	}
+	return true
+}
+
+// contrast says that it looks otherwise from here.
+func (e *examination) contrast(ours metav1.Condition) string {
+	if e.linked && ours.Status == metav1.ConditionTrue {
+		return "; from here it is fine, so look at the manager's own way to the cluster"
+	}
+	return ""
+}
+
+func (e *examination) managerRepair(c metav1.Condition) string {
+	switch c.Reason {
+	case v1alpha1.ReasonRenewalFailed:
+		return "hawser rotate " + e.name()
+	case v1alpha1.ReasonDNSFailed, v1alpha1.ReasonDialFailed, v1alpha1.ReasonTimeout:
+		return "kubectl -n " + e.Namespace + " exec deploy/hawser -- hawser check " + e.name()
+	case v1alpha1.ReasonClockSkew:
+		return "chronyc tracking (on both sides)"
+	}
+	return e.rejoin()
+}

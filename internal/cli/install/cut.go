@@ -1,0 +1,153 @@
+package install
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/member"
+)
+
+// CutAccount deletes the connection's service account and makes it anew: every token of the old one
+// is dead, also those that a thief minted with a stolen one.
+func CutAccount(ctx context.Context, c client.Client, local string, report Report) error {
+	account := Account(local)
+	if err := remove(ctx, c, account, report); err != nil {
+		return err
+	}
+	for _, obj := range member.Objects(member.Options{Local: local}) {
+		if _, ok := obj.(*corev1.ServiceAccount); !ok || obj.GetNamespace() != account.Namespace {
+			continue
+		}
+		err := applyOne(ctx, c, obj, report)
+		if apierrors.IsNotFound(err) {
+			return nil // its namespace is gone too, and with it the whole member side
+		}
+		return err
+	}
+	return nil
+}
+
+// Account names the service account of the connection from local.
+func Account(local string) *corev1.ServiceAccount {
+	return &corev1.ServiceAccount{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.MemberNamespace(local), Name: v1alpha1.MemberServiceAccount},
+	}
+}
+
+// CutBindings deletes what gives the connection from local its rights: certificates cannot be
+// revoked, so their user loses everything instead.
+func CutBindings(ctx context.Context, c client.Client, local string, report Report) error {
+	return removeAll(ctx, c, local, report, "ClusterRoleBinding", "RoleBinding")
+}
+
+// Remove deletes everything of the connection from local, and what all connections share if this
+// was the last one. It leaves the namespace hawser, where Hawser itself may run.
+func Remove(ctx context.Context, c client.Client, local string, report Report) error {
+	if err := removeAll(ctx, c, local, report, "ClusterRoleBinding", "RoleBinding", "ClusterRole", "Role"); err != nil {
+		return err
+	}
+	ns := &corev1.Namespace{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.MemberNamespace(local)},
+	}
+	if err := remove(ctx, c, ns, report); err != nil {
+		return err
+	}
+	last, err := lastConnection(ctx, c, local)
+	if err != nil || !last {
+		return err
+	}
+	for _, obj := range member.Objects(member.Options{Local: local, Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}}) {
+		if isNamespace(obj) || obj.GetLabels()[v1alpha1.LocalClusterLabel] != "" {
+			continue
+		}
+		if err := remove(ctx, c, obj, report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Left lists what is still there of the connection from local.
+func Left(ctx context.Context, c client.Client, local string) ([]string, error) {
+	var left []string
+	for _, kind := range []string{"ClusterRoleBinding", "RoleBinding", "ClusterRole", "Role"} {
+		list, err := owned(ctx, c, local, kind)
+		if err != nil {
+			return nil, err
+		}
+		for i := range list.Items {
+			left = append(left, Describe(&list.Items[i]))
+		}
+	}
+	uid, err := NamespaceUID(ctx, c, local)
+	if err == nil && uid != "" {
+		left = append(left, fmt.Sprintf("Namespace %q", v1alpha1.MemberNamespace(local)))
+	}
+	return left, err
+}
+
+func lastConnection(ctx context.Context, c client.Client, local string) (bool, error) {
+	var all corev1.NamespaceList
+	if err := c.List(ctx, &all, client.HasLabels{v1alpha1.LocalClusterLabel}); err != nil {
+		return false, fmt.Errorf("listing the namespaces of connections: %w", err)
+	}
+	for _, ns := range all.Items {
+		if ns.Name != v1alpha1.MemberNamespace(local) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// removeAll deletes the RBAC objects of one connection, kind by kind.
+func removeAll(ctx context.Context, c client.Client, local string, report Report, kinds ...string) error {
+	for _, kind := range kinds {
+		list, err := owned(ctx, c, local, kind)
+		if err != nil {
+			return err
+		}
+		for i := range list.Items {
+			if err := remove(ctx, c, &list.Items[i], report); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func owned(ctx context.Context, c client.Client, local, kind string) (*unstructured.UnstructuredList, error) {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(rbacv1.SchemeGroupVersion.WithKind(kind + "List"))
+	err := c.List(ctx, list, client.MatchingLabels{v1alpha1.LocalClusterLabel: local, v1alpha1.ManagedByLabel: v1alpha1.ManagedBy})
+	if err != nil {
+		return nil, fmt.Errorf("listing each %s of the connection from %q: %w", kind, local, err)
+	}
+	return list, nil
+}
+
+// Teardown removes the member side by the connection's own right, over a client that authenticates as the
+// connection. What it may no longer delete, because the right to it went first, was deleted before.
+func Teardown(ctx context.Context, c client.Client, local string, id member.Identity, report Report) error {
+	steps := member.Teardown(local, id)
+	for i, obj := range steps {
+		err := c.Delete(ctx, obj)
+		switch {
+		case err == nil:
+			report(obj, Deleted)
+		case apierrors.IsNotFound(err), apierrors.IsForbidden(err) && i < len(steps)-1:
+		default:
+			return fmt.Errorf("deleting %s by the connection's own right: %w", Describe(obj), err)
+		}
+	}
+	return nil
+}

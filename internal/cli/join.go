@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/member"
+)
+
+// Lifetimes of the credentials that join makes, where --lifetime does not say.
+const (
+	renewedLifetime = 24 * time.Hour      // what renews itself
+	watchedLifetime = 30 * 24 * time.Hour // what somebody has to replace
+)
+
+type joinFlags struct {
+	remote       remoteFlags
+	auth         string
+	renew        string
+	capabilities []string
+	server       string
+	caFile       string
+	serverName   string
+	proxyURL     string
+	lifetime     time.Duration
+	localName    string
+	timeout      time.Duration
+	dryRun       bool
+	replace      bool
+}
+
+func newJoin(d *deps) *cobra.Command {
+	var f joinFlags
+	cmd := &cobra.Command{
+		Use:     "join NAME --remote-context CONTEXT",
+		GroupID: groupConnect,
+		Short:   "Connect a cluster, or repair the connection to it",
+		Long: `Connect a remote cluster under a name, with your own rights on both sides.
+
+In the remote cluster it installs the member side: a namespace, an account and roles for
+this connection alone. It makes the connection's first credential there, puts it into a
+Secret of the local cluster, declares the RemoteCluster, and waits until it is Ready.
+
+It can be run again at any time: it changes what differs and says what it changed. A
+credential that still works is kept; a dead one is replaced, so this is also how a
+connection is repaired. With another --auth it moves the cluster to that way to
+authenticate, while the connection goes on.
+
+Ways to authenticate:
+  bearerToken   a service-account token, which Hawser renews (the default)
+  mtls          a client certificate. --renew csr: Hawser renews it, which takes member
+                controllers in the remote cluster. --renew watch: somebody replaces it
+  kubeconfig    a kubeconfig with such a token, which somebody has to replace
+
+--lifetime is 24h for what Hawser renews and 720h for the rest. No secret is ever printed.`,
+		Example: `  hawser join alpha --remote-context alpha-admin
+  hawser join alpha --remote-context alpha-admin --dry-run
+  hawser join beta --remote-context beta-admin --auth mtls --renew csr
+  # the manager reaches it by another address than you do
+  hawser join gamma --remote-context gamma-admin --server https://10.0.0.7:6443`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			j := &joining{d: d, flags: f, name: args[0], given: cmd.Flags().Changed}
+			ctx, cancel := within(cmd, f.timeout)
+			defer cancel()
+			return j.run(ctx)
+		},
+		ValidArgsFunction: d.completeClusters(1),
+	}
+	f.remote.add(cmd, "where you are an admin (required)")
+	flags := cmd.Flags()
+	flags.StringVar(&f.auth, "auth", "", "way to authenticate: bearerToken, mtls or kubeconfig (default: as it is, bearerToken for a new cluster)")
+	flags.StringVar(&f.renew, "renew", "", "with --auth mtls: csr or watch (default: csr if the member controllers run there)")
+	flags.StringSliceVar(&f.capabilities, "capabilities", nil, "what the connection is for: connect (always), endpoints")
+	flags.StringVar(&f.server, "server", "", "address by which the manager reaches the remote cluster (default: that of the context)")
+	flags.StringVar(&f.caFile, "ca-file", "", "file with the CA of that address, PEM (default: that of the context)")
+	flags.StringVar(&f.serverName, "tls-server-name", "", "name in the server's certificate, where it is not the host of the address")
+	flags.StringVar(&f.proxyURL, "proxy-url", "", "proxy by which the manager reaches the remote cluster (default: that of the context)")
+	flags.DurationVar(&f.lifetime, "lifetime", 0, "lifetime of the first credential, and so of those that follow; 10m at least")
+	flags.StringVar(&f.localName, "local-name", "", "name of the local cluster (default: what the manager was started with)")
+	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long to wait until the cluster is Ready")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print every object on each side, and change nothing")
+	flags.BoolVar(&f.replace, "replace", false, "go on although NAME is another cluster now, or a Secret of yours would be overwritten")
+	fixed := func(flag string, values ...string) {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	fixed("auth", "bearerToken", "mtls", "kubeconfig")
+	fixed("renew", "csr", "watch")
+	fixed("capabilities", "connect", "endpoints")
+	return cmd
+}
+
+// validate refuses what needs no cluster to be refused.
+func (f *joinFlags) validate(name string) error {
+	switch v1alpha1.AuthType(f.auth) {
+	case "", v1alpha1.AuthBearerToken, v1alpha1.AuthMTLS, v1alpha1.AuthKubeconfig:
+	default:
+		return usageError("--auth %q: join knows bearerToken, mtls and kubeconfig", f.auth)
+	}
+	switch {
+	case member.ValidateLocal(name) != nil: // the same rule as for RemoteClusters
+		return usageError("cluster name %q: it must be a DNS label of at most 50 characters, such as alpha", name)
+	case f.renew != "" && f.auth != string(v1alpha1.AuthMTLS):
+		return usageError("--renew is only for --auth mtls")
+	case f.renew != "" && f.renew != string(v1alpha1.RenewByCSR) && f.renew != string(v1alpha1.RenewByWatch):
+		return usageError("--renew %q: there is only csr and watch", f.renew)
+	case !f.remote.given():
+		return usageError("--remote-context is missing: name the context of the cluster to join")
+	case f.lifetime != 0 && (f.lifetime < 10*time.Minute || f.lifetime%time.Second != 0):
+		return usageError("--lifetime %s: use whole seconds, and 10m at least, since an API server grants no less", f.lifetime)
+	case f.server != "" && !strings.HasPrefix(f.server, "https://"):
+		return usageError("--server %q: it must be https:// with a host", f.server)
+	}
+	return nil
+}
+
+// run is join from beginning to end.
+func (j *joining) run(ctx context.Context) error {
+	if err := j.flags.validate(j.name); err != nil {
+		return err
+	}
+	if err := j.prepare(ctx); err != nil {
+		return fmt.Errorf("joining cluster %q: %w", j.name, err)
+	}
+	if j.flags.dryRun {
+		return j.printPlan(ctx)
+	}
+	if err := j.apply(ctx); err != nil {
+		return fmt.Errorf("joining cluster %q: %w", j.name, err)
+	}
+	if err := j.wait(ctx); err != nil {
+		return err
+	}
+	if err := j.settle(ctx); err != nil {
+		return fmt.Errorf("joining cluster %q: taking the rights of its old identity away: %w", j.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/internal/manager"
+	"github.com/hawser-io/hawser/member"
+)
+
+func newManager(d *deps) *cobra.Command {
+	var o manager.Options
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:     "manager --cluster-name NAME",
+		GroupID: groupRun,
+		Short:   "Run the manager: the connections of the local cluster",
+		Long: `Run the manager in the local cluster. It holds the connections to all RemoteClusters, renews
+their credentials, probes them, and writes what it learns into their status.
+
+The name of the local cluster is what remote clusters know it by: choose it once. The local
+cluster is a member of its own fleet unless --management-only is given. Several managers may
+run: with --leader-elect one acts and the others stand by.`,
+		Example: `  hawser manager --cluster-name primary
+  hawser manager --cluster-name hub --management-only --default-cluster alpha`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := member.ValidateLocal(o.ClusterName); err != nil {
+				return usageError("--cluster-name: %w", err)
+			}
+			here, err := d.local()
+			if err != nil {
+				return err
+			}
+			o.Namespace, o.Config, o.Log = d.namespace, here.Config, d.logger(verbose)
+			return manager.Run(cmd.Context(), o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.ClusterName, "cluster-name", "", "name of the local cluster, a DNS label of at most 50 characters (required)")
+	flags.BoolVar(&o.ManagementOnly, "management-only", false, "leave the local cluster out of the fleet")
+	flags.StringVar(&o.DefaultCluster, "default-cluster", "", "cluster that answers what must have one answer (default: the local one)")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let several managers stand by for one")
+	flags.StringVar(&o.MetricsAddr, "metrics-bind-address", ":8080", `address of /metrics; "0" for none`)
+	flags.StringVar(&o.ProbeAddr, "health-probe-bind-address", ":8081", `address of /healthz and /readyz; "0" for none`)
+	flags.DurationVar(&o.ProbeInterval, "probe-interval", connection.DefaultProbeInterval, "how often each connection is probed")
+	flags.BoolVar(&verbose, "verbose", false, "log details")
+	_ = cmd.MarkFlagRequired("cluster-name")
+	return cmd
+}
