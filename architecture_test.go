@@ -39,7 +39,7 @@ var layers = [][]string{
 	{"endpoint", "endpoint/...", "export", "export/..."},
 	{"internal/controller/..."},
 	{"internal/manager", "internal/gate", "internal/cli", "internal/cli/..."},
-	{"cmd/...", "internal/bench/...", "hack/...", "examples/..."},
+	{"cmd/...", "internal/bench", "internal/bench/...", "hack/...", "examples/..."},
 }
 
 // sameLayer are the imports that are right although both packages stand in one
@@ -51,7 +51,7 @@ var sameLayer = map[string][]string{
 // testOnly names the package that exists for tests, and who else may import it.
 const testOnly = "fleettest"
 
-var testOnlyImporters = []string{"internal/bench/...", "hack/demo"}
+var testOnlyImporters = []string{"internal/bench", "internal/bench/...", "hack/demo"}
 
 // forbiddenNames say nothing about what is in a package.
 var forbiddenNames = []string{"util", "utils", "common", "helper", "helpers", "types", "misc"}

@@ -221,7 +221,7 @@ func (p *Proxy) accept(l net.Listener) {
 type proxyConn struct {
 	proxy  *Proxy
 	client net.Conn
-	ctx    context.Context // of this connection: it frees pumps that wait for a fault to end
+	ctx    context.Context //nolint:containedctx // of this connection: it frees pumps that wait for a fault to end
 	cancel context.CancelFunc
 
 	mu     sync.Mutex

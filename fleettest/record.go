@@ -143,7 +143,7 @@ func (p *HTTPProxy) followWatch(resp *http.Response) {
 type watchBody struct {
 	io.ReadCloser
 	record *watchRecord
-	ctx    context.Context // of the client's request
+	ctx    context.Context //nolint:containedctx // of the client's request
 }
 
 func (b *watchBody) Read(data []byte) (int, error) {

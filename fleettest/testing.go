@@ -42,7 +42,7 @@ func RunWith(m *testing.M, opts Options) (code int) {
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-interrupted
-		stopShared()
+		_ = stopShared() // there is nobody left to tell
 		os.Exit(130)
 	}()
 	defer func() {

@@ -16,7 +16,7 @@ import (
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/fleettest"
-	"github.com/hawser-io/hawser/internal/bench/figures"
+	"github.com/hawser-io/hawser/internal/bench"
 	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/member"
 )
@@ -30,7 +30,7 @@ const (
 
 func main() {
 	names := []string{"alpha", "beta"}
-	figures.Main("blackhole", names, func(b *figures.Bench) error {
+	bench.Main("blackhole", names, func(b *bench.Bench) error {
 		var live []target
 		for _, name := range names {
 			t, err := newTarget(b, name)
@@ -71,7 +71,7 @@ type target struct {
 	token   credential.Credential
 }
 
-func newTarget(b *figures.Bench, name string) (target, error) {
+func newTarget(b *bench.Bench, name string) (target, error) {
 	c, admin, err := b.Cluster(name)
 	if err != nil {
 		return target{}, err
@@ -109,7 +109,7 @@ func holesOf(t target) ([]target, error) {
 }
 
 // once declares the dead, then the living, and returns how long it takes from the first of the living until all are Ready.
-func once(b *figures.Bench, live, holes []target) (time.Duration, error) {
+func once(b *bench.Bench, live, holes []target) (time.Duration, error) {
 	f := fleet.New(b.Ctx)
 	defer f.Close()
 	for i, t := range holes {

@@ -28,7 +28,7 @@ import (
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/fleettest"
-	"github.com/hawser-io/hawser/internal/bench/figures"
+	"github.com/hawser-io/hawser/internal/bench"
 	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/internal/manager"
 	"github.com/hawser-io/hawser/member"
@@ -44,7 +44,7 @@ const (
 )
 
 func main() {
-	figures.Main("probe", []string{"alpha", "beta"}, func(b *figures.Bench) error {
+	bench.Main("probe", []string{"alpha", "beta"}, func(b *bench.Bench) error {
 		var targets []target
 		for _, name := range []string{"alpha", "beta"} {
 			t, err := newTarget(b, name)
@@ -69,7 +69,7 @@ type target struct {
 	token   credential.Credential
 }
 
-func newTarget(b *figures.Bench, name string) (target, error) {
+func newTarget(b *bench.Bench, name string) (target, error) {
 	c, admin, err := b.Cluster(name)
 	if err != nil {
 		return target{}, err
@@ -82,7 +82,7 @@ func newTarget(b *figures.Bench, name string) (target, error) {
 }
 
 // atRest measures what a connection holds when it has nothing to do.
-func atRest(b *figures.Bench, targets []target) error {
+func atRest(b *bench.Bench, targets []target) error {
 	goroutines, heap := held()
 	f := fleet.New(b.Ctx)
 	defer f.Close()
@@ -105,7 +105,7 @@ func held() (goroutines int, heap uint64) {
 }
 
 // atFullSpeed measures light probes, with the API servers on the same two cores.
-func atFullSpeed(b *figures.Bench, targets []target) error {
+func atFullSpeed(b *bench.Bench, targets []target) error {
 	f := fleet.New(b.Ctx)
 	defer f.Close()
 	var probes, failed atomic.Int64
@@ -169,7 +169,7 @@ func (s still) Renew(context.Context, credential.Credential, credential.Link) (c
 }
 
 // writes runs a whole manager over 500 RemoteClusters, and counts the changes of any of them while nothing happens.
-func writes(b *figures.Bench, targets []target) error {
+func writes(b *bench.Bench, targets []target) error {
 	hub := targets[0]
 	if err := apply(b.Ctx, hub.admin); err != nil {
 		return err
@@ -261,7 +261,7 @@ func apply(ctx context.Context, admin client.Client) error {
 		return err
 	}
 	for _, name := range files {
-		file, err := os.Open(name) //nolint:gosec // our own files
+		file, err := os.Open(name)
 		if err != nil {
 			return err
 		}

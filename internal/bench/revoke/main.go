@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/credential"
-	"github.com/hawser-io/hawser/internal/bench/figures"
+	"github.com/hawser-io/hawser/internal/bench"
 	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/member"
 )
@@ -26,7 +26,7 @@ const (
 )
 
 func main() {
-	figures.Main("revoke", []string{"alpha"}, func(b *figures.Bench) error {
+	bench.Main("revoke", []string{"alpha"}, func(b *bench.Bench) error {
 		worst := map[member.Identity]time.Duration{}
 		for range runs {
 			for _, id := range []member.Identity{member.ServiceAccount, member.Certificate} {
@@ -47,7 +47,7 @@ func main() {
 }
 
 // once installs a connection, steals its credential, cuts it, and returns when the thief was last let in.
-func once(b *figures.Bench, id member.Identity) (time.Duration, error) {
+func once(b *bench.Bench, id member.Identity) (time.Duration, error) {
 	cluster, admin, err := b.Cluster("alpha")
 	if err != nil {
 		return 0, err

@@ -22,7 +22,7 @@ import (
 
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleettest"
-	"github.com/hawser-io/hawser/internal/bench/figures"
+	"github.com/hawser-io/hawser/internal/bench"
 )
 
 const (
@@ -34,7 +34,7 @@ const (
 )
 
 func main() {
-	figures.Main("rotation", []string{"alpha"}, func(b *figures.Bench) error {
+	bench.Main("rotation", []string{"alpha"}, func(b *bench.Bench) error {
 		alpha, admin, err := b.Cluster("alpha")
 		if err != nil {
 			return err
@@ -71,7 +71,7 @@ type minter interface {
 }
 
 // fill makes the pods, as fast as the server takes them.
-func fill(b *figures.Bench, c *fleettest.Cluster) error {
+func fill(b *bench.Bench, c *fleettest.Cluster) error {
 	b.Say("making %d pods", pods)
 	clientset := c.Client()
 	var next atomic.Int64
@@ -115,7 +115,7 @@ func pod(i int64) *corev1.Pod {
 }
 
 // measure runs one kind of credential through all rotations, and then the control.
-func measure(b *figures.Bench, c *fleettest.Cluster, k kind) error {
+func measure(b *bench.Bench, c *fleettest.Cluster, k kind) error {
 	if err := k.mint.prepare(b.Ctx); err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func measure(b *figures.Bench, c *fleettest.Cluster, k kind) error {
 }
 
 // control rotates with the swap switched off: the cache must lose its watches, or nothing was measured.
-func control(b *figures.Bench, c *fleettest.Cluster, k kind) error {
+func control(b *bench.Bench, c *fleettest.Cluster, k kind) error {
 	k.mint.reset()
 	w, err := newWorld(b, c, frozen{k.mint})
 	if err != nil {

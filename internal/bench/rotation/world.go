@@ -20,7 +20,7 @@ import (
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleettest"
-	"github.com/hawser-io/hawser/internal/bench/figures"
+	"github.com/hawser-io/hawser/internal/bench"
 )
 
 // patience is how long anything may take before the run is given up.
@@ -50,7 +50,7 @@ func size(m *sync.Map) (n int) {
 // used counts the pods that earlier runs have deleted.
 var used = 1
 
-func newWorld(b *figures.Bench, c *fleettest.Cluster, mint minter) (*world, error) {
+func newWorld(b *bench.Bench, c *fleettest.Cluster, mint minter) (*world, error) {
 	proxy, err := c.NewHTTPProxy()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
-// Package figures is what every benchmark needs: real API servers, a member
+// Package bench is what every benchmark needs: real API servers, a member
 // install by an admin's hand, and the file that figures are written to.
-package figures
+package bench
 
 import (
 	"context"
