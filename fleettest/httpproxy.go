@@ -1,6 +1,7 @@
 package fleettest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -163,7 +164,26 @@ func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Upgrade") != "" {
 		return u.http1.RoundTrip(r)
 	}
+	if err := repeatable(r); err != nil {
+		return nil, err
+	}
 	return u.any.RoundTrip(r)
+}
+
+// repeatable lets the transport send a request once more. API servers hang up on an HTTP/2 connection
+// after a 401, and the connection to them is shared: one client's 401 must not fail another one's request.
+func repeatable(r *http.Request) error {
+	const most = 1 << 20
+	if r.Body == nil || r.GetBody != nil || r.ContentLength <= 0 || r.ContentLength > most {
+		return nil
+	}
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	r.Body, _ = r.GetBody()
+	return nil
 }
 
 // BlackHoleHTTP takes requests and answers none until RestoreHTTP. TLS works.

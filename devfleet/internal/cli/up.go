@@ -117,16 +117,8 @@ func (f upFlags) options() (fleet.Options, error) {
 	if f.pods < 0 || f.pods > mostPods || f.nodes < 0 {
 		return opts, fmt.Errorf("--pods must be between 0 and %d, and --nodes not negative", mostPods)
 	}
-	if len(f.clusters) == 0 {
-		return opts, errors.New("--clusters names no cluster")
-	}
-	for i, name := range f.clusters {
-		if err := fleet.CheckName(name); err != nil {
-			return opts, err
-		}
-		if slices.Contains(f.clusters[:i], name) {
-			return opts, fmt.Errorf("cluster %q is named twice", name)
-		}
+	if err := checkNames(f.clusters); err != nil {
+		return opts, err
 	}
 	for _, t := range f.trust {
 		cluster, issuer, ok := strings.Cut(t, "=")
@@ -143,6 +135,21 @@ func (f upFlags) options() (fleet.Options, error) {
 		opts.APIServerArgs[cluster] = append(opts.APIServerArgs[cluster], arg)
 	}
 	return opts, nil
+}
+
+func checkNames(clusters []string) error {
+	if len(clusters) == 0 {
+		return errors.New("--clusters names no cluster")
+	}
+	for i, name := range clusters {
+		if err := fleet.CheckName(name); err != nil {
+			return err
+		}
+		if slices.Contains(clusters[:i], name) {
+			return fmt.Errorf("cluster %q is named twice", name)
+		}
+	}
+	return nil
 }
 
 func refuseRunning(dir fleet.Dir, names []string) error {

@@ -74,9 +74,12 @@ func WaitReleased(path string) error {
 // process finds the process that holds the lock; nil if there is none. The handle is taken before the lock
 // is looked at again, and on Linux it is a pidfd, so that the signal cannot go to a successor with the same pid.
 func process(path string) (*os.Process, holder, error) {
-	data, err := os.ReadFile(path)
-	if err != nil || !Held(path) {
+	if !Held(path) { // nobody has, or the file was never made
 		return nil, holder{}, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, holder{}, fmt.Errorf("reading lock: %w", err)
 	}
 	var h holder
 	if err := json.Unmarshal(data, &h); err != nil || h.PID <= 1 {

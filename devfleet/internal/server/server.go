@@ -192,10 +192,10 @@ func (c *cluster) waitFor(ctx context.Context, check func(context.Context) error
 	}
 }
 
-func closeWithin(d time.Duration, close func()) {
+func closeWithin(d time.Duration, end func()) {
 	done := make(chan struct{})
 	go func() {
-		close()
+		end()
 		done <- struct{}{}
 	}()
 	waitWithin(d, done)
@@ -225,7 +225,7 @@ func removeTraces(dir string) {
 		if err := os.RemoveAll(dir); err == nil {
 			break
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 	parent := fleet.Dir(filepath.Dir(dir))
 	specs, err := parent.Specs()
