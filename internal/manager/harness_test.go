@@ -34,7 +34,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(fleettest.Run(m, "primary", "alpha", "beta"))
+	code := fleettest.Run(m, "primary", "alpha", "beta")
+	// When every test has run: nothing that the suite logged or wrote shows a secret that it used.
+	leaks, searched := searchForSecrets()
+	for _, leak := range leaks {
+		fmt.Fprintln(os.Stderr, leak)
+		code = 1
+	}
+	fmt.Printf("searched %d logs, events and statuses for %d secrets: %d leaks\n", searched.texts, searched.secrets, len(leaks))
+	os.Exit(code)
 }
 
 // patience is how long a test waits for what should take a second or two.
@@ -357,6 +365,53 @@ var (
 	logged  = funcr.New(func(prefix, args string) { texts.Store(prefix+" "+args, "a log") }, funcr.Options{Verbosity: 10})
 	_       = logr.Logger(logged)
 )
+
+type searched struct{ texts, secrets int }
+
+// searchForSecrets looks for every secret, and for its parts: a JWT's signature is what makes it one,
+// and a key may be quoted line by line.
+func searchForSecrets() (leaks []string, n searched) {
+	var needles []string
+	secrets.Range(func(secret, _ any) bool {
+		n.secrets++
+		needles = append(needles, partsOf(secret.(string))...)
+		return true
+	})
+	texts.Range(func(text, where any) bool {
+		n.texts++
+		for _, needle := range needles {
+			if strings.Contains(text.(string), needle) {
+				leaks = append(leaks, fmt.Sprintf("%s shows a secret: %.300s", where, text))
+				break
+			}
+		}
+		return true
+	})
+	return leaks, n
+}
+
+func partsOf(secret string) []string {
+	var parts []string
+	for line := range strings.Lines(secret) {
+		for part := range strings.SplitSeq(strings.TrimSpace(line), ".") {
+			// Short parts, headers and markers stand in many places that are no leak.
+			if len(part) >= 40 && !strings.HasPrefix(part, "-----") && !strings.HasPrefix(part, "eyJhbGci") {
+				parts = append(parts, part)
+			}
+		}
+	}
+	return parts
+}
+
+func TestTheSearchFindsASecret(t *testing.T) {
+	signature := strings.Repeat("s1gn", 20)
+	for _, part := range partsOf("eyJhbGciOiJ.eyJzdWIiOiJ4In0." + signature) {
+		if strings.Contains("renewing: "+signature, part) {
+			return
+		}
+	}
+	t.Error("a token's signature in a text would not be found")
+}
 
 func remember(secret string) string {
 	secrets.Store(secret, true)

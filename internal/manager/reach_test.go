@@ -2,6 +2,8 @@ package manager_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +190,33 @@ func TestAClusterThatStopsAndComesBack(t *testing.T) {
 	beta.Stop(t)
 	h.is("beta", v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonDialFailed)
 	beta.Start(t)
+	h.ready("beta")
+	h.works("beta")
+}
+
+func TestAServerThatBecomesADifferentCluster(t *testing.T) {
+	h, beta := startHub(t), fleettest.Use(t, "beta")
+	h.member(beta, member.Options{Identity: member.Certificate})
+	h.input("beta", h.certificate(beta, time.Hour))
+	h.tie("beta", beta.Server, beta.CA(), watchedCert)
+	h.ready("beta")
+	first := h.get("beta").Status.ClusterID
+
+	// The same address and keys, so that the certificate is still good, and another cluster.
+	beta.Stop(t)
+	if err := os.RemoveAll(filepath.Join(beta.Dir(), "etcd")); err != nil {
+		t.Fatal(err)
+	}
+	beta.Start(t)
+	h.member(beta, member.Options{Identity: member.Certificate})
+	h.is("beta", v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonWrongCluster)
+	if err := h.ask("beta"); !errors.Is(err, connection.ErrWrongCluster) {
+		t.Errorf("a request to the other cluster: %v", err)
+	}
+	if now := h.get("beta").Status.ClusterID; now != first {
+		t.Errorf("the status took over the identity %s without being told", now)
+	}
+	h.update("beta", func(rc *v1alpha1.RemoteCluster) { rc.Spec.ClusterID = clusterID(t, beta) })
 	h.ready("beta")
 	h.works("beta")
 }

@@ -1,0 +1,170 @@
+package manager_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/fleettest"
+)
+
+// process is `hawser manager` as people run it.
+type process struct {
+	cmd            *exec.Cmd
+	metrics, probe string
+}
+
+// binary builds the program once.
+func binary(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hawser")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../../cmd/hawser").CombinedOutput(); err != nil {
+		t.Fatalf("building hawser: %v\n%s", err, out)
+	}
+	return path
+}
+
+func (h *hub) run(program string) *process {
+	h.t.Helper()
+	p := &process{metrics: freeAddress(h.t), probe: freeAddress(h.t)}
+	p.cmd = exec.Command(program, "manager", "--cluster-name", h.local, "--management-only", "--kubeconfig", h.kubeconfig(),
+		"--probe-interval", "1s", "--metrics-bind-address", p.metrics, "--health-probe-bind-address", p.probe)
+	p.cmd.Stderr = logWriter{}
+	if err := p.cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
+	return p
+}
+
+// logWriter gives what a process logs to the search for secrets.
+type logWriter struct{}
+
+func (logWriter) Write(p []byte) (int, error) {
+	texts.Store(string(p), "a process's log")
+	return len(p), nil
+}
+
+// kubeconfig writes one for the manager's service account.
+func (h *hub) kubeconfig() string {
+	h.t.Helper()
+	config := clientcmdapi.NewConfig()
+	config.Clusters["c"] = &clientcmdapi.Cluster{Server: h.cluster.Server, CertificateAuthorityData: h.cluster.CA()}
+	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: remember(h.cluster.Token(h.t, v1alpha1.Namespace, "hawser", time.Hour))}
+	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
+	config.CurrentContext = "x"
+	path := filepath.Join(h.t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		h.t.Fatal(err)
+	}
+	return path
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func TestAManagerThatIsKilledInTheMiddleOfARenewal(t *testing.T) {
+	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h.stop() // the process takes its place
+	program := binary(t)
+	proxy := alpha.HTTPProxy(t)
+	first := h.run(program)
+	h.tieByToken("alpha", alpha, proxy.URL)
+	h.ready("alpha")
+
+	// Killed when the new token has been minted, and before it is put to use.
+	minted := make(chan struct{}, 1)
+	proxy.OnRequest(func(r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/token") {
+			select {
+			case minted <- struct{}{}:
+			default:
+			}
+		}
+	})
+	proxy.Fail(http.StatusServiceUnavailable, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "selfsubjectreviews") })
+	h.update("alpha", func(rc *v1alpha1.RemoteCluster) {
+		metav1.SetMetaDataAnnotation(&rc.ObjectMeta, v1alpha1.RenewAnnotation, time.Now().Add(time.Second).Format(time.RFC3339Nano))
+	})
+	<-minted
+	if err := first.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.cmd.Wait()
+	proxy.RestoreHTTP()
+	before := len(proxy.Requests())
+
+	second := h.run(program)
+	eventually(t, "the new manager to probe", func() error {
+		for _, r := range proxy.Requests()[before:] {
+			if strings.HasSuffix(r.Path, "/kube-system") {
+				return nil
+			}
+		}
+		return errors.New("it has not, yet")
+	})
+	h.ready("alpha")
+	second.serves(t)
+	if err := second.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.cmd.Wait(); err != nil {
+		t.Errorf("a graceful stop ended with %v", err)
+	}
+}
+
+// serves checks health and metrics of a manager that holds a connection to alpha.
+func (p *process) serves(t *testing.T) {
+	t.Helper()
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if body := fetch(t, "http://"+p.probe+path); body != "ok" {
+			t.Errorf("%s answers %q", path, body)
+		}
+	}
+	metrics := fetch(t, "http://"+p.metrics+"/metrics")
+	for _, want := range []string{
+		`hawser_cluster_up{cluster="alpha"} 1`,
+		`hawser_cluster_info{auth="bearerToken",cluster="alpha",cluster_id="[0-9a-f-]{36}",version="v1[^"]+"} 1`,
+		`hawser_credential_expiry_seconds{cluster="alpha"} 1\.`,
+		`hawser_credential_renewals_total{cluster="alpha"} \d`,
+		`hawser_probe_duration_seconds_count{cluster="alpha",result="ok"} \d`,
+	} {
+		if !regexp.MustCompile(want).MatchString(metrics) {
+			t.Errorf("the metrics have no %s", want)
+		}
+	}
+}
+
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url) //nolint:gosec,noctx // our own process
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
