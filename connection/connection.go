@@ -69,7 +69,6 @@ type Connection struct {
 	renewer   *credential.Renewer
 	transport *transport
 	limiter   *limiter
-	streams   streams
 	probeNow  chan struct{}
 
 	// answering says that the last probe over the live transport succeeded.
@@ -127,7 +126,6 @@ func (c *Connection) Run(ctx context.Context) {
 	c.renewer.Run(ctx)
 	probes.Wait()
 	c.transport.end()
-	c.streams.end()
 }
 
 // Update moves the connection to a changed spec. Clients, watches and caches do not notice; a
@@ -173,7 +171,6 @@ const tokenCache = 10 * time.Second
 // the cluster lets them in; the probe looks at once, and again when the cluster has had time to forget.
 func (c *Connection) Interrupt() {
 	c.transport.interrupt(ErrClosed)
-	c.streams.end()
 	c.wakeProbe()
 	time.AfterFunc(tokenCache+time.Second, c.wakeProbe)
 }
@@ -211,13 +208,13 @@ func (c *Connection) generationFor(cred credential.Credential, move bool) (*gene
 	case l != nil && cred.Origin == l.cred.Origin && !move && c.answering.Load():
 		endpoint = l.gen.endpoint
 	}
-	if l != nil && l.gen.serves(endpoint, cred.Certificate) {
+	if l != nil && l.gen.serves(endpoint, cred) {
 		return l.gen, nil
 	}
 	c.mu.Lock()
 	p := c.proved
 	c.mu.Unlock()
-	if p != nil && p.gen.serves(endpoint, cred.Certificate) && p.cred.Origin == cred.Origin {
+	if p != nil && p.gen.serves(endpoint, cred) && p.cred.Origin == cred.Origin {
 		return p.gen, nil
 	}
 	return newGeneration(endpoint, cred.Certificate, cred.Binding)
@@ -260,13 +257,21 @@ func (c *Connection) checkPin(id string) error {
 		pin = c.pin
 	}
 	switch {
-	case id == "" || id == pin:
+	case id == pin:
+		return nil
+	case id == "": // it may not be read, which a mistaken role or a revocation does as well
 		return nil
 	case pin == "":
 		c.pin = id
 		return nil
 	}
 	return fmt.Errorf("%w: it is %s, and %s is pinned; if this is intended, set spec.clusterID to %s", ErrWrongCluster, id, pin, id)
+}
+
+func (c *Connection) pinned() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spec.ClusterID != "" || c.pin != ""
 }
 
 // report takes what the renewer knows.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
 )
@@ -73,6 +75,7 @@ func unreachableReason(err error) (reason string, ok bool) {
 		status   *statusError
 		foreign  *notKubernetesError
 		timeout  interface{ Timeout() bool }
+		local    apierrors.APIStatus // of a client: the way was open
 	)
 	switch {
 	case errors.As(err, &spec):
@@ -88,8 +91,8 @@ func unreachableReason(err error) (reason string, ok bool) {
 	case errors.As(err, &foreign):
 		return v1alpha1.ReasonNotKubernetes, true
 	case errors.As(err, &status):
-		return v1alpha1.ReasonServerError, status.code >= 500
-	case errors.Is(err, credential.ErrRefused):
+		return v1alpha1.ReasonServerError, true
+	case errors.Is(err, credential.ErrRefused), errors.As(err, &local):
 		return "", false
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return v1alpha1.ReasonTimeout, true

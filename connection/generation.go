@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -38,6 +39,7 @@ type generation struct {
 	cert     *credential.Certificate
 	tls      *tls.Config
 	http     *http.Transport
+	upgrade  *http.Transport // by HTTP/1.1, for requests that change protocols: HTTP/2 knows none of that
 
 	// closed ends every request and stream of this generation, with a cause.
 	closed context.Context //nolint:containedctx // it is the generation's own life
@@ -50,8 +52,7 @@ type generation struct {
 	roots []string // CA certificates that the server was verified with
 }
 
-// newGeneration dials nothing. A binding to another server makes every
-// handshake fail in which none of the binding's CAs vouches for this one.
+// newGeneration dials nothing. A binding makes every handshake fail with a server that it does not admit.
 func newGeneration(endpoint credential.Endpoint, cert *credential.Certificate, binding *credential.Binding) (*generation, error) {
 	server, err := url.Parse(endpoint.Server)
 	if err != nil || server.Scheme != "https" || server.Hostname() == "" {
@@ -74,39 +75,79 @@ func newGeneration(endpoint credential.Endpoint, cert *credential.Certificate, b
 		// Always, whatever CAs the server says it knows: it is the server's to refuse.
 		g.tls.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert.TLS(), nil }
 	}
-	proxy := http.ProxyFromEnvironment
-	if endpoint.ProxyURL != "" {
-		u, err := url.Parse(endpoint.ProxyURL)
-		if err != nil {
-			return nil, &SpecError{errors.New("proxyURL is no URL")}
-		}
-		proxy = http.ProxyURL(u)
+	proxy, err := proxyOf(endpoint)
+	if err != nil {
+		return nil, err
 	}
+	dial := (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
 	g.http = &http.Transport{
 		Proxy:               proxy,
-		DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:         dial,
 		TLSClientConfig:     g.tls.Clone(),
 		TLSHandshakeTimeout: dialTimeout,
 		IdleConnTimeout:     idleTimeout,
 		ForceAttemptHTTP2:   true,
 		HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
+	g.upgrade = &http.Transport{
+		Proxy:               proxy,
+		DialContext:         dial,
+		TLSClientConfig:     g.tls.Clone(),
+		TLSHandshakeTimeout: dialTimeout,
+		DisableKeepAlives:   true,
+	}
+	g.upgrade.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	return g, nil
+}
+
+// proxyOf returns how to find the proxy. One that is itself reached by TLS is refused: net/http would use
+// the settings, and the certificate, that are meant for the API server behind it.
+func proxyOf(endpoint credential.Endpoint) (func(*http.Request) (*url.URL, error), error) {
+	find := http.ProxyFromEnvironment
+	if endpoint.ProxyURL != "" {
+		u, err := url.Parse(endpoint.ProxyURL)
+		if err != nil {
+			return nil, &SpecError{errors.New("proxyURL is no URL")}
+		}
+		find = http.ProxyURL(u)
+	}
+	return func(r *http.Request) (*url.URL, error) {
+		u, err := find(r)
+		if err == nil && u != nil && u.Scheme == "https" {
+			return nil, &SpecError{errors.New("proxies that are reached by https are not supported: use http:// or socks5://, the API server's own TLS goes through")}
+		}
+		return u, err
+	}, nil
+}
+
+// systemRoots are read once: they do not change while we run.
+var systemRoots = sync.OnceValue(func() *x509.CertPool {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return x509.NewCertPool()
+	}
+	return pool
+})
+
+// private returns the sums of the roots that vouch for nobody but whom their owner chose.
+func private(chains [][]*x509.Certificate) []string {
+	var roots []string
+	for _, chain := range chains {
+		root := chain[len(chain)-1]
+		if _, err := root.Verify(x509.VerifyOptions{Roots: systemRoots(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err == nil {
+			continue // trusted by everybody's system, so it vouches for strangers too
+		}
+		sum := sha256.Sum256(root.Raw)
+		roots = append(roots, hex.EncodeToString(sum[:]))
+	}
+	return roots
 }
 
 // verify runs in every handshake, before anything of ours is sent.
 func (g *generation) verify(cs tls.ConnectionState, binding *credential.Binding) error {
-	var roots []string
-	for _, chain := range cs.VerifiedChains {
-		sum := sha256.Sum256(chain[len(chain)-1].Raw)
-		roots = append(roots, hex.EncodeToString(sum[:]))
-	}
-	if binding != nil && binding.Server != g.endpoint.Server &&
-		!slices.ContainsFunc(roots, func(r string) bool { return slices.Contains(binding.Roots, r) }) {
+	roots := private(cs.VerifiedChains)
+	if !binding.Admits(g.endpoint, roots) {
 		return &UnprovenError{Server: g.endpoint.Server, Confirmed: binding.Server}
-	}
-	if len(g.endpoint.CAData) == 0 {
-		return nil // the system's roots vouch for anybody, so they confirm nothing
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -122,12 +163,24 @@ func (g *generation) verify(cs tls.ConnectionState, binding *credential.Binding)
 func (g *generation) binding() *credential.Binding {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return &credential.Binding{Server: g.endpoint.Server, Roots: slices.Clone(g.roots)}
+	return &credential.Binding{
+		Server:        g.endpoint.Server,
+		TLSServerName: g.endpoint.TLSServerName,
+		CA:            credential.Fingerprint(g.endpoint.CAData),
+		Roots:         slices.Clone(g.roots),
+	}
 }
 
-// serves reports whether the generation reaches endpoint with cert.
-func (g *generation) serves(endpoint credential.Endpoint, cert *credential.Certificate) bool {
-	return sameEndpoint(g.endpoint, endpoint) && g.cert == cert
+// admits reports whether a credential with that binding may go over connections that are open already.
+func (g *generation) admits(binding *credential.Binding) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return binding.Admits(g.endpoint, g.roots)
+}
+
+// serves reports whether the generation can be used to reach endpoint with cred.
+func (g *generation) serves(endpoint credential.Endpoint, cred credential.Credential) bool {
+	return g.closed.Err() == nil && sameEndpoint(g.endpoint, endpoint) && g.cert == cred.Certificate && g.admits(cred.Binding)
 }
 
 func sameEndpoint(a, b credential.Endpoint) bool {
@@ -140,6 +193,11 @@ func (g *generation) retire() {
 	if g.inUse.Load() == 0 {
 		g.hangUp()
 	}
+}
+
+// again makes a generation of the same kind.
+func (g *generation) again(binding *credential.Binding) (*generation, error) {
+	return newGeneration(g.endpoint, g.cert, binding)
 }
 
 // hangUp closes the connections of a generation that nothing runs over any more. An HTTP/2 stream
@@ -174,19 +232,22 @@ func (g *generation) roundTrip(req *http.Request, cred credential.Credential, ti
 		cancel(nil)
 		g.release()
 	})
-	resp, err := g.http.RoundTrip(g.rewrite(ctx, req, cred))
+	over := g.http
+	if req.Header.Get("Upgrade") != "" {
+		over = g.upgrade
+	}
+	resp, err := over.RoundTrip(g.rewrite(ctx, req, cred))
 	if err != nil {
 		err = causeOf(ctx, err)
 		done()
 		return nil, err
 	}
-	switch {
-	case resp.StatusCode == http.StatusSwitchingProtocols:
-		timer.Stop() // the caller owns the connection now; the context must stay
-	case isStream(req):
+	if isStream(req) {
 		timer.Stop()
-		resp.Body = &body{resp.Body, ctx, done}
-	default:
+	}
+	if conn, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body = newUpgraded(ctx, conn, done)
+	} else {
 		resp.Body = &body{resp.Body, ctx, done}
 	}
 	return resp, nil

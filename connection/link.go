@@ -173,6 +173,9 @@ func (l link) prove(ctx context.Context, call caller) (credential.Identity, erro
 	if err := l.c.checkPin(id); err != nil {
 		return who, err
 	}
+	if b := call.cred.Binding; id == "" && l.c.pinned() && (b == nil || b.Server != call.gen.endpoint.Server) {
+		return who, &statusError{http.StatusForbidden, pathKubeSystem, "the cluster is pinned, and a new address or credential has to show that it leads there: allow to get namespace kube-system (hawser member manifests)"}
+	}
 	who.Binding = call.gen.binding()
 	if b := call.cred.Binding; b != nil && b.Server == who.Binding.Server {
 		who.Binding.Roots = union(b.Roots, who.Binding.Roots)

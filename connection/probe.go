@@ -58,7 +58,7 @@ type seen struct {
 func (c *Connection) probeLoop(ctx context.Context) {
 	timer := c.options.Clock.NewTimer(0)
 	defer timer.Stop()
-	failures := 0
+	failures := 0 // probes in a row that found something to look at again soon
 	for count := 0; ; count++ {
 		select {
 		case <-ctx.Done():
@@ -75,7 +75,7 @@ func (c *Connection) probeLoop(ctx context.Context) {
 		}
 		full := count%c.options.FullEvery == 0 || failures > 0
 		pause := c.options.ProbeInterval
-		if c.probe(ctx, full) == nil {
+		if c.probe(ctx, full) {
 			failures = 0
 		} else {
 			pause = min(firstReprobe<<min(failures, 10), pause)
@@ -92,8 +92,8 @@ func (c *Connection) wakeProbe() {
 	}
 }
 
-// probe makes one probe and takes in what it found.
-func (c *Connection) probe(ctx context.Context, full bool) error {
+// probe makes one probe, takes in what it found, and reports whether all was well.
+func (c *Connection) probe(ctx context.Context, full bool) bool {
 	started := c.options.Clock.Now()
 	l := c.transport.live.Load()
 	c.mu.Lock()
@@ -113,7 +113,7 @@ func (c *Connection) probe(ctx context.Context, full bool) error {
 		}
 	}
 	if ctx.Err() != nil {
-		return ctx.Err() // we are being stopped: this says nothing about the cluster
+		return true // we are being stopped: this says nothing about the cluster
 	}
 	found.probed, found.at = true, c.options.Clock.Now()
 	found.full = found.full || (full && found.err == nil && l != nil)
@@ -125,7 +125,7 @@ func (c *Connection) probe(ctx context.Context, full bool) error {
 	c.facts.seen, c.facts.latency = found, latency
 	c.mu.Unlock()
 	c.publish()
-	return found.err
+	return found.err == nil && found.notReady == "" && found.unchecked == nil && len(found.missing) == 0
 }
 
 // settle draws the consequences of a probe for the link itself.
@@ -193,9 +193,9 @@ func notReady(ctx context.Context, call caller) string {
 	a, err := call.do(ctx, http.MethodGet, "/readyz", nil)
 	switch {
 	case err != nil:
-		return "/readyz: " + err.Error()
+		return "/readyz: " + describe(err)
 	case a.status >= 500:
-		return fmt.Sprintf("/readyz answers %d: %s", a.status, firstLine(failedChecks(string(a.body))))
+		return describe(fmt.Errorf("/readyz answers %d: %s", a.status, firstLine(failedChecks(string(a.body)))))
 	}
 	return "" // ready, or not ours to ask
 }

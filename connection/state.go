@@ -115,6 +115,11 @@ func (c *Connection) compute() State {
 		ClockSkew:         f.seen.skew,
 	}
 	s.Conditions = conditions(c.name, f, now)
+	if token := f.renewal.Credential.Token.Reveal(); token != "" {
+		for i := range s.Conditions { // a server may answer with what it was sent
+			s.Conditions[i].Message = strings.ReplaceAll(s.Conditions[i].Message, token, "[redacted]")
+		}
+	}
 	return s
 }
 
@@ -234,6 +239,8 @@ func credentialFresh(name string, f facts, now time.Time) metav1.Condition {
 			reason = in.Reason
 		}
 		return condition(kind, metav1.ConditionFalse, reason, "the connection goes on with the credential that it has: %s", describe(r.InputErr))
+	case r.KeepErr != nil:
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRenewalFailed, "%s", describe(r.KeepErr))
 	case r.RenewErr != nil:
 		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRenewalFailed, "%s; the credential in use %s", describe(r.RenewErr), until(r.Credential))
 	case !expires:
@@ -326,7 +333,14 @@ func repair(name string) string { return "hawser join " + name + " --remote-cont
 // ephemeral is our own side of a TCP connection in an error of package net: it differs every time.
 var ephemeral = regexp.MustCompile(`\S+:\d+->`)
 
+// maxMessage is enough for any honest error; conditions take 32 KiB, and what a server answers may be longer.
+const maxMessage = 1000
+
 // describe puts an error on one line that stays the same while the fault does.
 func describe(err error) string {
-	return strings.Join(strings.Fields(ephemeral.ReplaceAllString(err.Error(), "")), " ")
+	text := []rune(strings.Join(strings.Fields(ephemeral.ReplaceAllString(err.Error(), "")), " "))
+	if len(text) > maxMessage {
+		return string(text[:maxMessage]) + "…"
+	}
+	return string(text)
 }

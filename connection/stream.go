@@ -1,8 +1,13 @@
 package connection
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
-	"sync"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/transport/spdy"
@@ -22,79 +27,79 @@ const streamPing = 5 * time.Second
 //	portforward.New(spdy.NewDialer(upgrader, &http.Client{Transport: rt}, "POST", url), …)
 //
 // where url is https://<name>/api/v1/namespaces/…. A stream lives on when the credential that it
-// began with is replaced.
+// began with is replaced, and ends with the connection or its interruption.
 func (c *Connection) Upgrader() (http.RoundTripper, spdy.Upgrader) {
-	u := &upgrader{c: c}
+	u := &upgrader{transport: c.transport}
 	return u, spdy.NewUpgraderForStreaming(u)
 }
 
 type upgrader struct {
-	c     *Connection
-	inner *httpstreamspdy.SpdyRoundTripper
+	transport *transport
+	conn      *upgraded // of the one request; callers close the response's body, and must not close this with it
 }
 
 // RoundTrip implements http.RoundTripper for the one request that is upgraded.
 func (u *upgrader) RoundTrip(req *http.Request) (*http.Response, error) {
-	l, err := u.c.transport.usable()
+	req = req.Clone(req.Context())
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", httpstreamspdy.HeaderSpdy31)
+	resp, err := u.transport.RoundTrip(req)
 	if err != nil {
-		closeBody(req)
 		return nil, err
 	}
-	tlsConfig := l.gen.tls.Clone()
-	tlsConfig.NextProtos = []string{"http/1.1"} // HTTP/2 has no upgrades
-	u.inner, err = httpstreamspdy.NewRoundTripperWithConfig(httpstreamspdy.RoundTripperConfig{
-		TLS: tlsConfig, Proxier: l.gen.http.Proxy, PingPeriod: streamPing,
-	})
-	if err != nil {
-		closeBody(req)
-		return nil, err
+	if conn, ok := resp.Body.(*upgraded); ok {
+		u.conn, resp.Body = conn, http.NoBody
 	}
-	resp, err := u.inner.RoundTrip(l.gen.rewrite(req.Context(), req, l.cred))
-	if err == nil && resp.StatusCode == http.StatusUnauthorized {
-		u.c.renewer.Refused(l.cred)
-	}
-	return resp, err
+	return resp, nil
 }
 
 // NewConnection implements httpstream.UpgradeRoundTripper.
 func (u *upgrader) NewConnection(resp *http.Response) (httpstream.Connection, error) {
-	conn, err := u.inner.NewConnection(resp)
-	if err != nil {
-		return nil, err
+	if u.conn == nil || !strings.EqualFold(resp.Header.Get("Upgrade"), httpstreamspdy.HeaderSpdy31) {
+		defer func() { _ = resp.Body.Close() }()
+		text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+		if err != nil {
+			return nil, fmt.Errorf("opening a stream: reading why it was refused: %w", err)
+		}
+		return nil, fmt.Errorf("opening a stream: the answer is %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
 	}
-	u.c.streams.add(conn)
-	return conn, nil
+	return httpstreamspdy.NewClientConnectionWithPings(u.conn, streamPing)
 }
 
-// streams are the upgraded connections under way, to be ended with the link.
-type streams struct {
-	mu   sync.Mutex
-	open map[httpstream.Connection]struct{}
+// upgraded is a connection that changed protocols. It is held by whoever asked for it, and closed
+// with the generation that it runs over.
+type upgraded struct {
+	io.ReadWriteCloser
+	done func()
 }
 
-func (s *streams) add(conn httpstream.Connection) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open == nil {
-		s.open = map[httpstream.Connection]struct{}{}
-	}
-	s.open[conn] = struct{}{}
-	go func() { // ends with the stream
-		<-conn.CloseChan()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.open, conn)
-	}()
+func newUpgraded(ctx context.Context, conn io.ReadWriteCloser, done func()) *upgraded {
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	return &upgraded{conn, done}
 }
 
-func (s *streams) end() {
-	s.mu.Lock()
-	all := make([]httpstream.Connection, 0, len(s.open))
-	for conn := range s.open {
-		all = append(all, conn)
-	}
-	s.mu.Unlock()
-	for _, conn := range all {
-		_ = conn.Close()
-	}
+// Close implements io.Closer.
+func (u *upgraded) Close() error {
+	err := u.ReadWriteCloser.Close()
+	u.done()
+	return err
 }
+
+var errNoDeadline = errors.New("an upgraded connection takes no deadlines")
+
+// What follows makes it a net.Conn, as SPDY wants it, which asks for nothing of this.
+
+// LocalAddr implements net.Conn.
+func (*upgraded) LocalAddr() net.Addr { return &net.TCPAddr{} }
+
+// RemoteAddr implements net.Conn.
+func (*upgraded) RemoteAddr() net.Addr { return &net.TCPAddr{} }
+
+// SetDeadline implements net.Conn.
+func (*upgraded) SetDeadline(time.Time) error { return errNoDeadline }
+
+// SetReadDeadline implements net.Conn.
+func (*upgraded) SetReadDeadline(time.Time) error { return errNoDeadline }
+
+// SetWriteDeadline implements net.Conn.
+func (*upgraded) SetWriteDeadline(time.Time) error { return errNoDeadline }

@@ -124,8 +124,12 @@ func TestAnExecStreamSurvivesARotation(t *testing.T) {
 	in, feed := io.Pipe()
 	var out lockedBuffer
 	ended := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	go func() {
-		ended <- executor.StreamWithContext(t.Context(), remotecommand.StreamOptions{Stdin: in, Stdout: &out})
+		err := executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: in, Stdout: &out})
+		_ = in.CloseWithError(fmt.Errorf("the stream ended: %w", err)) // nobody reads any more
+		ended <- err
 	}()
 	say := func(line string) {
 		t.Helper()
@@ -144,10 +148,8 @@ func TestAnExecStreamSurvivesARotation(t *testing.T) {
 	say("after one")
 	rotate(t, conn)
 	say("after two")
-	_ = feed.Close()
-	if err := <-ended; err != nil {
-		t.Errorf("the stream ended with %v", err)
-	}
+	stop()
+	<-ended
 }
 
 func TestAPortForwardSurvivesARotationAndEndsWithAnInterruption(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,9 @@ type transport struct {
 	timeout atomic.Int64
 	// refused is told of every 401, with the credential that earned it.
 	refused func(credential.Credential)
+
+	mu      sync.Mutex // held to change live and retired
+	retired map[*generation]struct{}
 }
 
 // RoundTrip sends req to wherever the cluster is now, with the credential of now. A request that
@@ -69,8 +73,31 @@ func (t *transport) usable() (*live, error) {
 
 // swap puts next in use. Requests under way go on over the generation that they began on.
 func (t *transport) swap(next *live) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if next.gen.closed.Err() != nil { // ended between its proof and now
+		gen, err := next.gen.again(next.cred.Binding)
+		if err != nil {
+			return // it was made once already, so it can be made
+		}
+		next = &live{gen, next.cred}
+	}
+	t.put(next)
+}
+
+// put replaces what is live; what it replaces is remembered for as long as anything runs over it.
+func (t *transport) put(next *live) {
 	old := t.live.Swap(next)
+	for gen := range t.retired {
+		if gen.inUse.Load() == 0 {
+			delete(t.retired, gen)
+		}
+	}
 	if old != nil && old.gen != next.gen {
+		if t.retired == nil {
+			t.retired = map[*generation]struct{}{}
+		}
+		t.retired[old.gen] = struct{}{}
 		old.gen.retire()
 	}
 }
@@ -88,19 +115,20 @@ func (t *transport) bar(why error) {
 
 // interrupt ends what runs, and goes on with a generation of the same kind.
 func (t *transport) interrupt(why error) {
-	for {
-		l := t.live.Load()
-		if l == nil {
-			return
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.live.Load(); l != nil {
+		if gen, err := l.gen.again(l.cred.Binding); err == nil {
+			t.put(&live{gen, l.cred})
 		}
-		gen, err := newGeneration(l.gen.endpoint, l.gen.cert, l.cred.Binding)
-		if err != nil {
-			return
-		}
-		if t.live.CompareAndSwap(l, &live{gen, l.cred}) {
-			l.gen.end(why)
-			return
-		}
+	}
+	t.endRetired(why)
+}
+
+func (t *transport) endRetired(why error) {
+	for gen := range t.retired {
+		gen.end(why)
+		delete(t.retired, gen)
 	}
 }
 
@@ -108,8 +136,11 @@ func (t *transport) interrupt(why error) {
 func (t *transport) end() {
 	why := error(ErrClosed)
 	t.barred.Store(&why)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.endRetired(why)
 	if l := t.live.Load(); l != nil {
-		l.gen.end(ErrClosed)
+		l.gen.end(why)
 	}
 }
 

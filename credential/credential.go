@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -53,9 +54,23 @@ type Credential struct {
 type Binding struct {
 	// Server is the address, as in Endpoint.
 	Server string `json:"server"`
+	// TLSServerName and CA are the rest of what it was trusted by: the name that was asked of its
+	// certificate, and the fingerprint of the CA bundle.
+	TLSServerName string `json:"tlsServerName,omitempty"`
+	CA            string `json:"ca,omitempty"`
 	// Roots are the SHA-256 sums, in hex, of the CA certificates that its certificate was verified
-	// with. Empty where these were the system's roots, which vouch for strangers too.
+	// with, without those that the system trusts anyway: they vouch for strangers too.
 	Roots []string `json:"roots,omitempty"`
+}
+
+// Admits reports whether a credential may be shown to a server at endpoint, whose certificate was
+// verified with roots: if a private CA vouches for it that vouched for the old one, or, where there is
+// none, if nothing of the endpoint changed that says whom to trust. A nil binding admits everybody.
+func (b *Binding) Admits(endpoint Endpoint, roots []string) bool {
+	if b == nil || slices.ContainsFunc(roots, func(r string) bool { return slices.Contains(b.Roots, r) }) {
+		return true
+	}
+	return len(b.Roots) == 0 && b.Server == endpoint.Server && b.TLSServerName == endpoint.TLSServerName && b.CA == Fingerprint(endpoint.CAData)
 }
 
 // Certificate is a client certificate with its key.
@@ -192,8 +207,9 @@ func Fingerprint(parts ...[]byte) string {
 // for each auth.type. Methods are called by one goroutine at a time, with a deadline.
 type Source interface {
 	// Obtain returns what is at rest, best first: what was renewed and kept, then what people put
-	// in place. It reaches nothing but the local cluster, so a dead remote cannot hold it up.
-	// Its errors are about the input and wrap an *InputError.
+	// in place, unless that has changed since. It reaches nothing but the local cluster, so a dead
+	// remote cannot hold it up. Its errors are about the input and wrap an *InputError; what was kept
+	// may come along with one.
 	Obtain(ctx context.Context) ([]Credential, error)
 	// Renew returns a successor of current, made over link. It is not called for credentials that are Watched.
 	Renew(ctx context.Context, current Credential, link Link) (Credential, error)

@@ -12,8 +12,11 @@ import (
 )
 
 const (
-	// stepTimeout is the deadline of everything that one round of a Renewer asks of anybody.
+	// stepTimeout is the deadline of each thing that a Renewer does.
 	stepTimeout = 30 * time.Second
+	// keepTimeout is for one write in the local cluster, also when we are being stopped: what was
+	// minted must not be lost.
+	keepTimeout = 10 * time.Second
 	// inputInterval is how often the input is read again without being told of a change:
 	// Secrets outside Hawser's own namespace are not watched.
 	inputInterval = time.Minute
@@ -38,6 +41,8 @@ type State struct {
 	InputErr error
 	// RenewErr is why the last attempt to renew failed; nil after a success.
 	RenewErr error
+	// KeepErr is why the credential in use would not survive a restart.
+	KeepErr error
 	// MoveErr is why the credential could not move to a changed address; nil when there is nothing to move.
 	MoveErr error
 	// Dead says that the cluster refused the credential in use and that a forced renewal did not help.
@@ -68,15 +73,18 @@ type Renewer struct {
 
 	// What follows belongs to the goroutine of Run.
 	current     Source
+	maker       Source // of the credential in use: only it can renew it
 	state       State
 	nextInput   time.Time
 	nextRenewal time.Time // zero: never by itself
 	nextForced  time.Time
 	nextMove    time.Time // zero: there is nothing to move
-	moveTries   int
+	nextKeep    time.Time // zero: there is nothing to keep
 	inputTries  int
 	renewTries  int
 	forcedTries int
+	moveTries   int
+	keepTries   int
 }
 
 func (r *Renewer) lazyInit() {
@@ -194,8 +202,6 @@ func (r *Renewer) takeAsks() asks {
 
 // round does what is due and returns how long there is nothing to do.
 func (r *Renewer) round(ctx context.Context) time.Duration {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
-	defer cancel()
 	a, now := r.takeAsks(), r.Clock.Now()
 	if !a.rejected {
 		r.state.Dead = false
@@ -205,6 +211,13 @@ func (r *Renewer) round(ctx context.Context) time.Duration {
 	}
 	if r.usable(now) {
 		r.maintain(ctx, a, now)
+	} else if a.force {
+		r.mu.Lock()
+		r.force = true // for when there is something to renew
+		r.mu.Unlock()
+	}
+	if due(r.nextKeep, now) {
+		r.keep(ctx)
 	}
 	if a.refresh || !now.Before(r.nextInput) {
 		r.takeInput(ctx, a.refresh)
@@ -237,6 +250,8 @@ func (r *Renewer) usable(now time.Time) bool {
 
 // move proves the credential in use at a changed address.
 func (r *Renewer) move(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
 	who, err := r.Link.Prove(ctx, r.state.Credential)
 	if err != nil {
 		r.state.MoveErr = err
@@ -268,7 +283,12 @@ func (r *Renewer) renew(ctx context.Context) {
 		r.nextInput = r.Clock.Now() // the input is all that there is to look at
 		return
 	}
-	next, err := r.current.Renew(ctx, r.state.Credential, r.Link)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	next, err := r.maker.Renew(ctx, r.state.Credential, r.Link)
+	if next.Endpoint == nil {
+		next.Binding = r.state.Credential.Binding
+	}
 	var who Identity
 	if err == nil {
 		who, err = r.Link.Prove(ctx, next)
@@ -292,22 +312,25 @@ func (r *Renewer) takeInput(ctx context.Context, changed bool) {
 	if changed {
 		r.inputTries = 0
 	}
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
 	candidates, err := r.current.Obtain(ctx)
-	if err != nil {
+	good := r.usable(now) && !r.state.Dead
+	switch {
+	case err != nil && good:
 		r.state.InputErr = err
-		if !r.usable(now) || r.state.Dead {
+	case err != nil:
+		_ = r.tryAll(ctx, candidates) // what was kept, if anything; the input's fault is what to tell
+		r.state.InputErr = err
+		r.retryInput(now)
+	case good && len(candidates) > 0 && candidates[0].Origin == r.state.Credential.Origin:
+		r.state.InputErr = nil
+		r.maker = r.current
+		r.watch(candidates[0].Watched)
+	default:
+		if r.state.InputErr = r.tryAll(ctx, candidates); r.state.InputErr != nil {
 			r.retryInput(now)
 		}
-		return
-	}
-	if same := ofOrigin(candidates, r.state.Credential.Origin); same != nil && r.usable(now) && !r.state.Dead {
-		r.state.InputErr = nil
-		r.watch(same.Watched)
-		return
-	}
-	r.state.InputErr = r.tryAll(ctx, candidates)
-	if r.state.InputErr != nil {
-		r.retryInput(now)
 	}
 }
 
@@ -319,14 +342,25 @@ func (r *Renewer) retryInput(now time.Time) {
 // tryAll proves the candidates in turn and swaps to the first that is accepted.
 func (r *Renewer) tryAll(ctx context.Context, candidates []Credential) error {
 	var errs []error
+	good := r.usable(r.Clock.Now()) && !r.state.Dead
 	for _, c := range candidates {
+		if good && c.Origin == r.state.Credential.Origin {
+			continue // in use already
+		}
+		if c.Binding == nil && c.Endpoint == nil && c.Origin == r.state.Credential.Origin {
+			c.Binding = r.state.Credential.Binding
+		}
 		if c.ExpiredAt(r.Clock.Now()) {
 			errs = append(errs, fmt.Errorf("%w: it expired at %s", ErrRefused, c.ExpiresAt.Format(time.RFC3339)))
 			continue
 		}
 		who, err := r.Link.Prove(ctx, c)
 		if err == nil {
+			r.maker = r.current
 			r.swap(ctx, c, who)
+			if len(errs) > 0 && c.Origin != candidates[0].Origin {
+				return errors.Join(errs...) // what was kept goes on, the new input was refused
+			}
 			return nil
 		}
 		errs = append(errs, err)
@@ -345,11 +379,23 @@ func (r *Renewer) swap(ctx context.Context, c Credential, who Identity) {
 		r.state.MoveErr, r.nextMove = nil, time.Time{}
 	}
 	r.schedule()
-	if k, ok := r.current.(Keeper); ok {
-		// It works already; it only would not survive a restart. The next renewal tries again.
-		if err := k.Keep(ctx, c); err != nil {
-			r.state.RenewErr = fmt.Errorf("keeping the credential for a restart: %w", err)
-		}
+	r.keepTries = 0
+	r.keep(ctx)
+}
+
+// keep persists the credential in use. It works already; it only would not survive a restart.
+func (r *Renewer) keep(ctx context.Context) {
+	r.nextKeep, r.state.KeepErr = time.Time{}, nil
+	k, ok := r.maker.(Keeper)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
+	defer cancel()
+	if err := k.Keep(ctx, r.state.Credential); err != nil {
+		r.state.KeepErr = fmt.Errorf("keeping the credential for a restart: %w", err)
+		r.nextKeep = r.Clock.Now().Add(backoff(firstBackoff, r.keepTries))
+		r.keepTries++
 	}
 }
 
@@ -358,7 +404,7 @@ func (r *Renewer) untilNext(rejected bool) time.Duration {
 	if end, ok := r.state.Credential.Deadline(); ok && end.After(now) && end.Before(r.nextInput) {
 		r.nextInput = end // once it has expired, the input is all that is left
 	}
-	next := r.nextInput
+	next := sooner(r.nextInput, r.nextKeep)
 	if r.usable(now) {
 		next = sooner(next, r.nextMove)
 		if !r.state.Dead {
@@ -392,18 +438,14 @@ func (r *Renewer) watch(watched bool) {
 // schedule sets when the credential in use is renewed.
 func (r *Renewer) schedule() {
 	r.nextRenewal = time.Time{}
-	if !r.state.Credential.Watched {
-		r.nextRenewal, _ = r.state.Credential.RenewAt(rand.Float64())
+	if r.state.Credential.Watched {
+		return
 	}
-}
-
-func ofOrigin(candidates []Credential, origin string) *Credential {
-	for i := range candidates {
-		if candidates[i].Origin == origin {
-			return &candidates[i]
-		}
+	at, ends := r.state.Credential.RenewAt(rand.Float64())
+	if !ends {
+		at = r.Clock.Now() // one without an end is what renewal is to do away with
 	}
-	return nil
+	r.nextRenewal = at
 }
 
 // backoff doubles first with every try up to maxBackoff, and takes up to a fifth off at random.

@@ -43,20 +43,32 @@ type Store struct {
 }
 
 // Candidates returns what a source starts from, best first: the kept credential, if it grew
-// from the same input, then the input. With a changed input, what was kept is history.
+// from the same input, then the input. A changed input goes first; what was kept is what is left if
+// that is no good.
 func (s Store) Candidates(ctx context.Context, input Credential) ([]Credential, error) {
 	kept, err := s.load(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if kept.IsZero() || kept.Origin != input.Origin {
+	case kept.IsZero():
 		return []Credential{input}, nil
+	case kept.Origin != input.Origin:
+		return []Credential{input, kept}, nil
 	}
 	input.Binding = kept.Binding
 	if kept.Equal(input) {
 		return []Credential{kept}, nil
 	}
 	return []Credential{kept, input}, nil
+}
+
+// Kept returns what there is to go on with while the input is wrong, together with what is wrong.
+func (s Store) Kept(ctx context.Context, inputErr error) ([]Credential, error) {
+	kept, err := s.load(ctx)
+	if err != nil || kept.IsZero() {
+		return nil, inputErr
+	}
+	return []Credential{kept}, inputErr
 }
 
 // load returns the kept credential; zero where there is none. One that cannot be read is as

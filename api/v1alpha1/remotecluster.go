@@ -68,11 +68,11 @@ type RemoteClusterSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	TLSServerName string `json:"tlsServerName,omitempty"`
 
-	// ProxyURL is the proxy by which the server is reached: http://, https:// or socks5://.
+	// ProxyURL is the proxy by which the server is reached: http:// or socks5://.
 	// The environment's proxy settings are used where it is absent.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https', 'socks5'] && size(url(self).getHostname()) > 0",message="proxyURL must be http://, https:// or socks5:// with a host"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'socks5'] && size(url(self).getHostname()) > 0",message="proxyURL must be http:// or socks5:// with a host"
 	ProxyURL string `json:"proxyURL,omitempty"`
 
 	// QPS is how many requests a second clients of this connection send on average. Default 20.

@@ -21,6 +21,9 @@ import (
 	"github.com/hawser-io/hawser/member"
 )
 
+// lifetimeOfEndless is what is asked for in place of a token that never expires: what hawser join asks for.
+const lifetimeOfEndless = 24 * time.Hour
+
 // Source yields and renews the token of one cluster.
 type Source struct {
 	// Cluster is the name of the RemoteCluster.
@@ -34,19 +37,27 @@ type Source struct {
 
 // Obtain returns the kept token and the one in the input Secret.
 func (s *Source) Obtain(ctx context.Context) ([]credential.Credential, error) {
+	input, err := s.input(ctx)
+	if err != nil {
+		return s.store().Kept(ctx, err)
+	}
+	return s.store().Candidates(ctx, input)
+}
+
+func (s *Source) input(ctx context.Context) (credential.Credential, error) {
+	var none credential.Credential
 	data, err := credential.ReadInput(ctx, s.Secrets, s.Cluster)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	token := bytes.TrimSpace(data[v1alpha1.BearerTokenKey])
 	if len(token) == 0 {
-		return nil, credential.InvalidInput("Secret %q has no key %s", v1alpha1.InputSecretName(s.Cluster), v1alpha1.BearerTokenKey)
+		return none, credential.InvalidInput("Secret %q has no key %s", v1alpha1.InputSecretName(s.Cluster), v1alpha1.BearerTokenKey)
 	}
 	if bytes.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, credential.InvalidInput("key %s of Secret %q is no token: it has characters that no HTTP header can carry", v1alpha1.BearerTokenKey, v1alpha1.InputSecretName(s.Cluster))
+		return none, credential.InvalidInput("key %s of Secret %q is no token: it has characters that no HTTP header can carry", v1alpha1.BearerTokenKey, v1alpha1.InputSecretName(s.Cluster))
 	}
-	input := credential.NewToken(string(token), credential.Fingerprint(token))
-	return s.store().Candidates(ctx, input)
+	return credential.NewToken(string(token), credential.Fingerprint(token)), nil
 }
 
 // Renew asks the remote cluster for another token of the same account.
@@ -112,6 +123,9 @@ func (s *Source) store() credential.Store {
 func (s *Source) lifetime(current credential.Credential) time.Duration {
 	if s.Lifetime > 0 {
 		return s.Lifetime
+	}
+	if current.Lifetime() == 0 {
+		return lifetimeOfEndless
 	}
 	return max(current.Lifetime(), credential.MinLifetime)
 }

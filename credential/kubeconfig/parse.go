@@ -90,8 +90,8 @@ func endpointOf(c clientcmdapiv1.Cluster) (credential.Endpoint, error) {
 	}
 	if c.ProxyURL != "" {
 		p, err := url.Parse(c.ProxyURL)
-		if err != nil || p.Hostname() == "" || (p.Scheme != "http" && p.Scheme != "https" && p.Scheme != "socks5") {
-			return credential.Endpoint{}, errors.New("proxy-url must be http://, https:// or socks5:// with a host")
+		if err != nil || p.Hostname() == "" || (p.Scheme != "http" && p.Scheme != "socks5") {
+			return credential.Endpoint{}, errors.New("proxy-url must be http:// or socks5:// with a host")
 		}
 	}
 	return credential.Endpoint{

@@ -31,8 +31,8 @@ const (
 	// pollInterval is how often the request is looked at; approval and signing take about a second.
 	pollInterval = 500 * time.Millisecond
 	// controllersAlive is how old the lease of the member controllers may be. Leaders renew theirs
-	// every ten seconds at least (controller-runtime's default lease duration is 15 s).
-	controllersAlive = time.Minute
+	// every few seconds; the rest is for clocks that differ.
+	controllersAlive = 15 * time.Minute
 )
 
 func renewByCSR(ctx context.Context, config *rest.Config, current credential.Credential, lifetime time.Duration, clk clock.PassiveClock) (credential.Credential, error) {
@@ -63,6 +63,7 @@ func renewByCSR(ctx context.Context, config *rest.Config, current credential.Cre
 		return credential.Credential{}, fmt.Errorf("the signer answered with a certificate for %q", next.Subject)
 	}
 	next.ObtainedAt = clk.Now()
+	next.IssuedAt = next.ObtainedAt // its own stamp is backdated
 	return next, nil
 }
 
@@ -141,7 +142,8 @@ func sign(ctx context.Context, client kubernetes.Interface, request *certificate
 	if err != nil {
 		return nil, fmt.Errorf("waiting for CertificateSigningRequest %q: %w", request.Name, err)
 	}
-	return chain, remove(ctx)
+	_ = remove(ctx) // what is left is removed by the next renewal, or by the cluster within an hour
+	return chain, nil
 }
 
 // outcome returns the certificate of a request, nothing while it is undecided, or why there will be none.

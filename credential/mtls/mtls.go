@@ -30,20 +30,23 @@ type Source struct {
 
 // Obtain returns the kept certificate and the one in the input Secret.
 func (s *Source) Obtain(ctx context.Context) ([]credential.Credential, error) {
-	data, err := credential.ReadInput(ctx, s.Secrets, s.Cluster)
-	if err != nil {
-		return nil, err
-	}
-	input, err := parsePair(v1alpha1.InputSecretName(s.Cluster), data)
-	if err != nil {
-		return nil, err
-	}
-	input.Watched = !s.CSR
-	candidates, err := s.store().Candidates(ctx, input)
+	candidates, err := s.candidates(ctx)
 	for i := range candidates {
 		candidates[i].Watched = !s.CSR
 	}
 	return candidates, err
+}
+
+func (s *Source) candidates(ctx context.Context) ([]credential.Credential, error) {
+	data, err := credential.ReadInput(ctx, s.Secrets, s.Cluster)
+	if err != nil {
+		return s.store().Kept(ctx, err)
+	}
+	input, err := parsePair(v1alpha1.InputSecretName(s.Cluster), data)
+	if err != nil {
+		return s.store().Kept(ctx, err)
+	}
+	return s.store().Candidates(ctx, input)
 }
 
 // parsePair says which half is missing or wrong; crypto/tls would only say that it found no certificate.
@@ -87,8 +90,22 @@ func (s *Source) lifetime(current credential.Credential) time.Duration {
 	if s.Lifetime > 0 {
 		return s.Lifetime
 	}
-	return max(current.Lifetime(), credential.MinLifetime)
+	life := current.Lifetime()
+	if life-backdated < shortLived {
+		life -= backdated
+	}
+	return min(max(life, credential.MinLifetime), longest)
 }
+
+const (
+	// kube-controller-manager's signers backdate a certificate, and add that to its life where it lives
+	// less than eight hours (pkg/controller/certificates/authority). Without taking it off again each
+	// renewal would ask for a little more than the one before.
+	backdated  = 5 * time.Minute
+	shortLived = 8 * time.Hour
+	// longest is what the member controllers sign unless they are told otherwise.
+	longest = 7 * 24 * time.Hour
+)
 
 // Keep persists c. A watched certificate stands in its input Secret already; what is kept then
 // is the server that it is bound to.
