@@ -3,6 +3,7 @@ package connection_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -149,7 +150,9 @@ func TestAnExecStreamSurvivesARotation(t *testing.T) {
 	rotate(t, conn)
 	say("after two")
 	stop()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the stream ended by itself: %v", err)
+	}
 }
 
 func TestAPortForwardSurvivesARotationAndEndsWithAnInterruption(t *testing.T) {
@@ -203,7 +206,8 @@ func TestAnInterruptionEndsWatchesAndTheConnectionGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Interrupt()
-	for range watch.ResultChan() { //nolint:revive // until it ends
+	for range watch.ResultChan() {
+		continue // until it ends
 	}
 	if _, err := clientset.CoreV1().Namespaces().Get(t.Context(), "default", metav1.GetOptions{}); err != nil {
 		t.Errorf("a new request after an interruption: %v", err)

@@ -87,3 +87,37 @@ func FuzzNewToken(f *testing.F) {
 		c.ExpiredAt(time.Now())
 	})
 }
+
+func TestABindingAdmitsNoStranger(t *testing.T) {
+	ours := Endpoint{Server: "https://a", CAData: []byte("ca")}
+	byCA := &Binding{Server: "https://a", CA: Fingerprint(ours.CAData), Roots: []string{"r1"}}
+	bySystem := &Binding{Server: "https://a", CA: Fingerprint(nil)}
+	public := Endpoint{Server: "https://a"}
+	cases := map[string]struct {
+		binding  *Binding
+		endpoint Endpoint
+		roots    []string
+		want     bool
+	}{
+		"nothing was proved yet":                          {nil, Endpoint{Server: "https://x"}, nil, true},
+		"the same server and CA":                          {byCA, ours, []string{"r1"}, true},
+		"another address, vouched for by the same CA":     {byCA, Endpoint{Server: "https://b"}, []string{"r1"}, true},
+		"an overlap of CAs":                               {byCA, ours, []string{"r2", "r1"}, true},
+		"another address under another CA":                {byCA, Endpoint{Server: "https://b"}, []string{"r2"}, false},
+		"the same address under another CA":               {byCA, ours, []string{"r2"}, false},
+		"the same address under the system's roots":       {byCA, public, nil, false},
+		"system roots, nothing changed":                   {bySystem, public, nil, true},
+		"system roots, another address":                   {bySystem, Endpoint{Server: "https://b"}, nil, false},
+		"system roots, another name asked of the server":  {bySystem, Endpoint{Server: "https://a", TLSServerName: "evil"}, nil, false},
+		"system roots, a CA of somebody's choice":         {bySystem, ours, []string{"r1"}, false},
+		"a public root in caData, another address":        {&Binding{Server: "https://a", CA: byCA.CA}, Endpoint{Server: "https://b", CAData: ours.CAData}, nil, false},
+		"a public root in caData, nothing changed at all": {&Binding{Server: "https://a", CA: byCA.CA}, ours, nil, true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := c.binding.Admits(c.endpoint, c.roots); got != c.want {
+				t.Errorf("admits: %v, want %v", got, c.want)
+			}
+		})
+	}
+}

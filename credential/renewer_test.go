@@ -29,6 +29,9 @@ type world struct {
 	kept     string
 	watched  bool
 	last     State
+	binding  *Binding
+	shown    []Credential
+	keepErr  error
 }
 
 func newWorld(t *testing.T) *world {
@@ -62,17 +65,22 @@ func (w *world) Renew(_ context.Context, current Credential, _ Link) (Credential
 	return next, nil
 }
 
-func (w *world) Keep(_ context.Context, c Credential) error { w.kept = c.Token.Reveal(); return nil }
+func (w *world) Keep(_ context.Context, c Credential) error {
+	if w.keepErr == nil {
+		w.kept = c.Token.Reveal()
+	}
+	return w.keepErr
+}
 
 func (w *world) Prove(_ context.Context, c Credential) (Identity, error) {
-	w.proofs = append(w.proofs, c.Token.Reveal())
+	w.proofs, w.shown = append(w.proofs, c.Token.Reveal()), append(w.shown, c)
 	if w.down != nil {
 		return Identity{}, w.down
 	}
 	if w.refused[c.Token.Reveal()] {
 		return Identity{}, ErrRefused
 	}
-	return Identity{User: "u"}, nil
+	return Identity{User: "u", Binding: w.binding}, nil
 }
 
 func (w *world) Elsewhere(Credential) bool { return false }
@@ -330,6 +338,52 @@ func TestASourceThatRenewsTakesOverFromOneThatWatches(t *testing.T) {
 	w.after(time.Second)
 	w.r.Renew()
 	w.after(time.Second)
+	w.using("minted-1")
+}
+
+func TestASuccessorInheritsTheBinding(t *testing.T) {
+	w := newWorld(t)
+	w.binding = &Binding{Server: "https://a"}
+	w.input = []Credential{w.token("first", time.Hour)}
+	w.after(0)
+	w.after(34 * time.Minute)
+	w.using("minted-1")
+	if last := w.shown[len(w.shown)-1]; last.Binding == nil || last.Binding.Server != "https://a" {
+		t.Errorf("the renewed token was shown without the binding of its predecessor: %+v", last.Binding)
+	}
+}
+
+func TestWhatWasKeptIsUsedWhileTheInputIsWrong(t *testing.T) {
+	w := newWorld(t)
+	w.input = []Credential{w.token("kept", time.Hour)}
+	w.inputErr = &InputError{"InputMissing", errors.New("gone")}
+	w.after(0)
+	w.using("kept")
+	if w.last.InputErr == nil {
+		t.Error("the fault of the input is not told")
+	}
+}
+
+func TestAFailedKeepIsRepeated(t *testing.T) {
+	w := newWorld(t)
+	w.input = []Credential{w.token("first", time.Hour)}
+	w.keepErr = errors.New("conflict")
+	w.after(0)
+	if w.last.KeepErr == nil || w.kept != "" {
+		t.Fatalf("kept %q, error %v", w.kept, w.last.KeepErr)
+	}
+	w.keepErr = nil
+	w.after(2 * time.Second)
+	if w.last.KeepErr != nil || w.kept != "first" {
+		t.Errorf("kept %q, error %v", w.kept, w.last.KeepErr)
+	}
+}
+
+func TestATokenWithoutAnEndIsRenewedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.input = []Credential{w.token("endless", 0)}
+	w.after(0)
+	w.after(0)
 	w.using("minted-1")
 }
 

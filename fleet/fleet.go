@@ -71,15 +71,20 @@ func (f *Fleet) Get(name string) (*connection.Connection, error) {
 	return nil, fmt.Errorf("cluster %q: %w", name, ErrNotFound)
 }
 
-// Remove ends the connection to a cluster and what runs over it. It does not wait, and it is no
-// error if there is none.
-func (f *Fleet) Remove(name string) {
+// Remove ends the connection to a cluster and what runs over it. It does not wait: the channel that
+// it returns is closed when the end has come. It is no error if there is no such cluster.
+func (f *Fleet) Remove(name string) (ended <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if e, ok := f.links[name]; ok {
-		delete(f.links, name)
-		e.cancel()
+	e, ok := f.links[name]
+	if !ok {
+		none := make(chan struct{})
+		close(none)
+		return none
 	}
+	delete(f.links, name)
+	e.cancel()
+	return e.done
 }
 
 // All returns the connections, sorted by name.

@@ -55,6 +55,7 @@ type hub struct {
 	cluster *fleettest.Cluster
 	admin   client.Client
 	links   *fleet.Fleet
+	config  *rest.Config // of the manager's service account
 	stop    func()
 	stopped atomic.Bool
 }
@@ -140,13 +141,14 @@ func apply(t *testing.T, admin client.Client, obj client.Object) {
 // start runs a manager with a token of its own service account.
 func (h *hub) start() {
 	h.t.Helper()
-	config := rest.AnonymousClientConfig(h.cluster.AdminConfig())
-	config.BearerToken = remember(h.cluster.Token(h.t, v1alpha1.Namespace, "hawser", time.Hour))
+	if h.config == nil {
+		h.config = h.cluster.TokenConfig(remember(h.cluster.Token(h.t, v1alpha1.Namespace, "hawser", time.Hour)))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	started, ended := make(chan *fleet.Fleet, 1), make(chan error, 1)
 	go func() {
 		ended <- manager.Run(ctx, manager.Options{
-			ClusterName: h.local, ManagementOnly: true, Config: config, Log: logged, ProbeInterval: time.Second,
+			ClusterName: h.local, ManagementOnly: true, Config: h.config, Log: logged, ProbeInterval: time.Second,
 			MetricsAddr: "0", ProbeAddr: "0", Started: func(f *fleet.Fleet) { started <- f },
 		})
 	}()

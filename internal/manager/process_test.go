@@ -157,7 +157,7 @@ func (p *process) serves(t *testing.T) {
 
 func fetch(t *testing.T, url string) string {
 	t.Helper()
-	resp, err := http.Get(url) //nolint:gosec,noctx // our own process
+	resp, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}

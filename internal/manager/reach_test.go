@@ -2,6 +2,10 @@ package manager_test
 
 import (
 	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,16 +34,20 @@ func TestAnEditedServerIsNotShownTheCredential(t *testing.T) {
 	h.ready("alpha")
 	stranger := fleettest.NewStranger(t)
 
+	detour := connectProxy(t, stranger.URL)
 	edits := map[string]func(rc *v1alpha1.RemoteCluster){
 		"the address and the CA": func(rc *v1alpha1.RemoteCluster) {
 			rc.Spec.Server, rc.Spec.CAData = stranger.URL, base64of(stranger.CA())
+		},
+		"the CA, and a proxy that leads elsewhere": func(rc *v1alpha1.RemoteCluster) {
+			rc.Spec.Server, rc.Spec.CAData, rc.Spec.ProxyURL = alpha.Server, base64of(stranger.CA()), detour
 		},
 		"the address, and both CAs": func(rc *v1alpha1.RemoteCluster) {
 			rc.Spec.Server, rc.Spec.CAData = stranger.URL, base64of(append(alpha.CA(), stranger.CA()...))
 		},
 	}
 	for what, edit := range edits {
-		h.update("alpha", edit)
+		h.update("alpha", func(rc *v1alpha1.RemoteCluster) { rc.Spec.ProxyURL = ""; edit(rc) })
 		h.is("alpha", v1alpha1.Reachable, metav1.ConditionTrue, v1alpha1.ReasonAddressUnproven)
 		h.works("alpha")
 		h.rotate("alpha") // renewals go on at the old address
@@ -56,9 +64,32 @@ func TestAnEditedServerIsNotShownTheCredential(t *testing.T) {
 		t.Errorf("after a restart the stranger was shown a credential:\n%s", heard)
 	}
 	h.update("alpha", func(rc *v1alpha1.RemoteCluster) {
-		rc.Spec.Server, rc.Spec.CAData = alpha.Server, base64of(alpha.CA())
+		rc.Spec.Server, rc.Spec.CAData, rc.Spec.ProxyURL = alpha.Server, base64of(alpha.CA()), ""
 	})
 	h.ready("alpha")
+}
+
+// connectProxy is an HTTP proxy that tunnels everything to one place, wherever it was asked to.
+func connectProxy(t *testing.T, to string) string {
+	t.Helper()
+	target := strings.TrimPrefix(to, "https://")
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		there, err := net.Dial("tcp", target)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		here, _, err := w.(http.Hijacker).Hijack() //nolint:forcetypeassert // HTTP/1.1 is
+		if err != nil {
+			_ = there.Close()
+			return
+		}
+		_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() { _, _ = io.Copy(there, here); _ = there.Close() }()
+		go func() { _, _ = io.Copy(here, there); _ = here.Close() }()
+	}))
+	t.Cleanup(proxy.Close)
+	return proxy.URL
 }
 
 func TestAnAddressOfTheSameCAIsMovedToUnderARunningClient(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -47,6 +48,7 @@ type Reconciler struct {
 
 	known     sync.Map // name → known
 	teardowns sync.Map // name → *teardown
+	written   sync.Map // UID → *v1alpha1.RemoteClusterStatus, as last written
 }
 
 // known is what the connection of a cluster was last told.
@@ -73,6 +75,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, rc *v1alpha1.RemoteCluster) 
 
 // connect starts, changes or ends the connection, and returns what it knows.
 func (r *Reconciler) connect(rc *v1alpha1.RemoteCluster) connection.State {
+	r.heedRevocation(rc)
 	if rc.Spec.Disabled {
 		r.disconnect(rc.Name)
 		return off(v1alpha1.ReasonDisabled, "spec.disabled is true")
@@ -97,15 +100,27 @@ func (r *Reconciler) connect(rc *v1alpha1.RemoteCluster) connection.State {
 	if !reflect.DeepEqual(k.spec, spec) {
 		conn.Update(spec)
 	}
-	renew, revoked := rc.Annotations[v1alpha1.RenewAnnotation], rc.Annotations[v1alpha1.RevokedAnnotation]
+	renew := rc.Annotations[v1alpha1.RenewAnnotation]
 	if renew != k.renew && requestedSince(renew, rc.Status.Credential) {
 		conn.Renew()
 	}
-	if revoked != k.revoked && revoked != "" {
+	r.known.Store(rc.Name, known{spec, rc.Spec.Auth, renew, k.revoked})
+	return conn.State()
+}
+
+// heedRevocation ends what runs over a connection that was cut off, whatever else its object says.
+func (r *Reconciler) heedRevocation(rc *v1alpha1.RemoteCluster) {
+	last, _ := r.known.Load(rc.Name)
+	k, running := last.(known)
+	revoked := rc.Annotations[v1alpha1.RevokedAnnotation]
+	if !running || revoked == k.revoked {
+		return
+	}
+	if conn, err := r.Fleet.Get(rc.Name); err == nil && revoked != "" {
 		conn.Interrupt()
 	}
-	r.known.Store(rc.Name, known{spec, rc.Spec.Auth, renew, revoked})
-	return conn.State()
+	k.revoked = revoked
+	r.known.Store(rc.Name, k)
 }
 
 func (r *Reconciler) start(rc *v1alpha1.RemoteCluster, spec connection.Spec) connection.State {
@@ -122,13 +137,17 @@ func (r *Reconciler) start(rc *v1alpha1.RemoteCluster, spec connection.Spec) con
 	if err != nil {
 		return off(v1alpha1.ReasonConnecting, err.Error())
 	}
-	r.known.Store(rc.Name, known{spec, rc.Spec.Auth, rc.Annotations[v1alpha1.RenewAnnotation], rc.Annotations[v1alpha1.RevokedAnnotation]})
+	renew := rc.Annotations[v1alpha1.RenewAnnotation]
+	if requestedSince(renew, rc.Status.Credential) {
+		conn.Renew() // asked for while no manager ran
+	}
+	r.known.Store(rc.Name, known{spec, rc.Spec.Auth, renew, rc.Annotations[v1alpha1.RevokedAnnotation]})
 	return conn.State()
 }
 
-func (r *Reconciler) disconnect(name string) {
-	r.Fleet.Remove(name)
+func (r *Reconciler) disconnect(name string) (ended <-chan struct{}) {
 	r.known.Delete(name)
+	return r.Fleet.Remove(name)
 }
 
 // keep leaves a running connection as it is, whatever was written into its object, and says so.
@@ -151,14 +170,19 @@ func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, sta
 	if !state.Known() && len(rc.Status.Conditions) > 0 {
 		return nil // a restart does not make us forget what was known before it
 	}
+	if last, ok := r.written.Load(rc.UID); ok { // the cache may still show an older one
+		last.(*v1alpha1.RemoteClusterStatus).DeepCopyInto(&rc.Status) //nolint:forcetypeassert // nothing else is stored
+	}
 	before := rc.DeepCopy()
 	changed := apply(&rc.Status, state, rc.Generation)
-	if reflect.DeepEqual(before.Status, rc.Status) {
+	if equality.Semantic.DeepEqual(before.Status, rc.Status) {
 		return nil
 	}
-	if err := r.Client.Status().Patch(ctx, rc, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("writing the status of RemoteCluster %q: %w", rc.Name, client.IgnoreNotFound(err))
+	status := rc.Status.DeepCopy()
+	if err := r.Client.Status().Patch(ctx, rc, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("writing the status of RemoteCluster %q: %w", rc.Name, err)
 	}
+	r.written.Store(rc.UID, status)
 	for _, c := range changed {
 		kind := "Normal"
 		if c.Status != metav1.ConditionTrue || c.Reason == v1alpha1.ReasonExpiresSoon || c.Reason == v1alpha1.ReasonNeverExpires {
@@ -174,8 +198,8 @@ func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, sta
 
 // note fits a message into an event, which takes 1 kB.
 func note(message string) string {
-	if len(message) > 1000 {
-		return message[:1000] + "…"
+	if text := []rune(message); len(text) > 1000 {
+		return string(text[:1000]) + "…"
 	}
 	return message
 }

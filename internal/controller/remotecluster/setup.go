@@ -2,9 +2,11 @@ package remotecluster
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -33,7 +35,22 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, worker
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.secretChanged(namespace)), builder.WithPredicates(notOurs)).
 		WatchesRawSource(source.Func(r.bindQueue)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: new(true)}).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		Complete(reconcile.Func(r.reconcileByName))
+}
+
+// reconcileByName reads the object, and forgets the cluster where there is none: somebody took our
+// finalizer off by hand.
+func (r *Reconciler) reconcileByName(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	rc := &v1alpha1.RemoteCluster{}
+	err := r.Client.Get(ctx, req.NamespacedName, rc)
+	if apierrors.IsNotFound(err) {
+		r.forget(req.Name)
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading RemoteCluster %q: %w", req.Name, err)
+	}
+	return r.Reconcile(ctx, rc)
 }
 
 // bindQueue lets connections ask for a reconcile: the queue merges what comes faster than it is served.

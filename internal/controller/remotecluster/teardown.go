@@ -35,6 +35,7 @@ type teardown struct {
 // was kept for it. The remote part has its own goroutine and deadline, and its failure holds up nothing.
 func (r *Reconciler) finalize(ctx context.Context, rc *v1alpha1.RemoteCluster) (reconcile.Result, error) {
 	if !controllerutil.ContainsFinalizer(rc, v1alpha1.Finalizer) {
+		r.forget(rc.Name)
 		return reconcile.Result{}, nil
 	}
 	t := r.teardown(rc)
@@ -43,7 +44,6 @@ func (r *Reconciler) finalize(ctx context.Context, rc *v1alpha1.RemoteCluster) (
 	default:
 		return reconcile.Result{}, nil // its end enqueues the object again
 	}
-	r.disconnect(rc.Name)
 	if t.err != nil {
 		r.Events.Eventf(rc, nil, "Warning", "LeftBehind", "Delete", "%s", note(fmt.Sprintf(
 			"the member install in cluster %q could not be removed: %s. It is of no use to anybody once its credentials have expired. Remove it with: hawser leave %s --remote-context CONTEXT", rc.Name, t.err, rc.Name)))
@@ -59,8 +59,15 @@ func (r *Reconciler) finalize(ctx context.Context, rc *v1alpha1.RemoteCluster) (
 	if err := r.Client.Patch(ctx, rc, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("removing the finalizer of RemoteCluster %q: %w", rc.Name, err)
 	}
-	r.teardowns.Delete(rc.Name)
+	r.forget(rc.Name)
+	r.written.Delete(rc.UID)
 	return reconcile.Result{}, nil
+}
+
+// forget ends what a cluster that is not there any more may have left.
+func (r *Reconciler) forget(name string) {
+	r.disconnect(name)
+	r.teardowns.Delete(name)
 }
 
 // deleteInput deletes the input Secret if hawser join made it.
@@ -82,24 +89,24 @@ func (r *Reconciler) teardown(rc *v1alpha1.RemoteCluster) *teardown {
 	if known, loaded := r.teardowns.LoadOrStore(rc.Name, t); loaded {
 		return known.(*teardown) //nolint:forcetypeassert // nothing else is stored
 	}
+	if !rc.Spec.Disabled {
+		r.connect(rc) // it may not be up yet, after a restart
+	}
 	conn, err := r.Fleet.Get(rc.Name)
-	identity := member.IdentityOf(rc.Spec.Auth)
-	if !r.ours(rc) {
-		close(t.done) // somebody else's account: what it is bound to is theirs
-		return t
-	}
-	if err != nil {
-		t.err = errors.New("there is no connection to it")
-		close(t.done)
-		return t
-	}
-	name := rc.Name
-	go func() { // ends by its deadline
+	name, identity, ours := rc.Name, member.IdentityOf(rc.Spec.Auth), r.ours(rc)
+	go func() { // ends by its deadlines
 		defer r.Enqueue(name)
 		defer close(t.done)
 		ctx, cancel := context.WithTimeout(context.Background(), teardownTimeout) //nolint:forbidigo // outlives the reconcile by design
 		defer cancel()
-		t.err = removeMember(ctx, conn, r.Local, identity)
+		switch {
+		case !ours: // somebody else's account: what it is bound to is theirs
+		case err != nil:
+			t.err = errors.New("there is no connection to it")
+		default:
+			t.err = removeMember(ctx, conn, r.Local, identity)
+		}
+		<-r.disconnect(name) // nothing may be kept for it after it has been forgotten
 	}()
 	return t
 }
@@ -125,6 +132,9 @@ func removeMember(ctx context.Context, conn *connection.Connection, local string
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return err
 	}
+	if err := connected(ctx, conn); err != nil {
+		return err
+	}
 	c, err := client.New(conn.Config(), client.Options{Scheme: scheme})
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)
@@ -139,6 +149,20 @@ func removeMember(ctx context.Context, conn *connection.Connection, local string
 		case going, apierrors.IsForbidden(err) && !decisive:
 		default:
 			return fmt.Errorf("deleting %s %q: %w", obj.GetObjectKind().GroupVersionKind().Kind, obj.GetName(), err)
+		}
+	}
+	return nil
+}
+
+// connected waits until a connection has a credential that its cluster accepts, as after a restart.
+func connected(ctx context.Context, conn *connection.Connection) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for conn.State().Subject == "" {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("connecting: %s", conn.State().Condition(v1alpha1.Ready).Message)
+		case <-tick.C:
 		}
 	}
 	return nil
