@@ -14,6 +14,7 @@ import (
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/member"
 )
 
 const (
@@ -47,10 +49,11 @@ func renewByCSR(ctx context.Context, config *rest.Config, current credential.Cre
 	if err := controllersRunning(ctx, client, clk.Now()); err != nil {
 		return credential.Credential{}, err
 	}
-	key, request, err := newRequest(v1alpha1.MemberNamespace(local), current.Subject, lifetime)
+	key, request, err := NewRequest(current.Subject, lifetime)
 	if err != nil {
 		return credential.Credential{}, err
 	}
+	request.Name = member.RequestName(local)
 	chain, err := sign(ctx, client, request)
 	if err != nil {
 		return credential.Credential{}, err
@@ -77,13 +80,20 @@ func controllersRunning(ctx context.Context, client kubernetes.Interface, now ti
 		return fmt.Errorf("renew: csr needs the member controllers in the remote cluster, and they have never run there (%w): install them, or set auth.mtls.renew to watch", err)
 	case err != nil:
 		return fmt.Errorf("asking for the member controllers: %w", err)
-	case ptr.Deref(lease.Spec.HolderIdentity, "") == "", lease.Spec.RenewTime == nil, now.Sub(lease.Spec.RenewTime.Time) > controllersAlive:
+	case !ControllersAlive(lease, now):
 		return errors.New("renew: csr needs the member controllers in the remote cluster, and they are not running: start them, or set auth.mtls.renew to watch")
 	}
 	return nil
 }
 
-func newRequest(name, user string, lifetime time.Duration) (credential.Secret, *certificatesv1.CertificateSigningRequest, error) {
+// ControllersAlive reports whether their Lease says that the member controllers run. One that they gave
+// back when they ended has no holder.
+func ControllersAlive(lease *coordinationv1.Lease, now time.Time) bool {
+	return ptr.Deref(lease.Spec.HolderIdentity, "") != "" && lease.Spec.RenewTime != nil && now.Sub(lease.Spec.RenewTime.Time) < controllersAlive
+}
+
+// NewRequest makes a key, and a request without a name for a client certificate of user.
+func NewRequest(user string, lifetime time.Duration) (credential.Secret, *certificatesv1.CertificateSigningRequest, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return credential.Secret{}, nil, fmt.Errorf("generating a key: %w", err)
@@ -98,7 +108,7 @@ func newRequest(name, user string, lifetime time.Duration) (credential.Secret, *
 	}
 	seconds := int32(min(lifetime, 100*365*24*time.Hour/2) / time.Second) //nolint:gosec // bounded by 50 years
 	request := &certificatesv1.CertificateSigningRequest{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy}},
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy}},
 		Spec: certificatesv1.CertificateSigningRequestSpec{
 			Request:           pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}),
 			SignerName:        certificatesv1.KubeAPIServerClientSignerName,

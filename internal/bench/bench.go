@@ -12,12 +12,15 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/internal/manager"
@@ -119,4 +122,65 @@ func (b *Bench) Cluster(name string) (*fleettest.Cluster, client.Client, error) 
 // Member installs the member side.
 func (b *Bench) Member(admin client.Client, o member.Options) error {
 	return install.Apply(b.Ctx, admin, o, func(client.Object, string) {})
+}
+
+// Local is the name of the local cluster of a benchmark.
+const Local = "bench"
+
+// Target is a cluster with a member install, and a token of the connection's account.
+type Target struct {
+	Cluster *fleettest.Cluster
+	Admin   client.Client
+	Token   credential.Credential
+}
+
+// Target starts a cluster and makes it ready to be connected to.
+func (b *Bench) Target(name string) (Target, error) {
+	c, admin, err := b.Cluster(name)
+	if err != nil {
+		return Target{}, err
+	}
+	if err := b.Member(admin, member.Options{Local: Local}); err != nil {
+		return Target{}, err
+	}
+	token, err := install.Token(b.Ctx, admin, Local, 2*time.Hour)
+	return Target{c, admin, token}, err
+}
+
+// Spec is a connection to the target under a name.
+func (t Target) Spec(name string) connection.Spec {
+	return connection.Spec{
+		Name: name, Local: Local,
+		Endpoint: credential.Endpoint{Server: t.Cluster.Server, CAData: t.Cluster.CA()},
+		Checks:   member.Checks(Local, nil, nil, member.ServiceAccount),
+	}
+}
+
+// Still is a source with one token that lasts longer than any benchmark.
+type Still struct{ Token credential.Credential }
+
+// Obtain implements credential.Source.
+func (s Still) Obtain(context.Context) ([]credential.Credential, error) {
+	return []credential.Credential{s.Token}, nil
+}
+
+// Renew implements credential.Source.
+func (s Still) Renew(context.Context, credential.Credential, credential.Link) (credential.Credential, error) {
+	return s.Token, nil
+}
+
+// Until waits for a condition, and gives up after three minutes.
+func Until(ctx context.Context, what string, done func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return nil
 }

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -13,27 +12,22 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
-	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleet"
-	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/bench"
-	"github.com/hawser-io/hawser/internal/cli/install"
-	"github.com/hawser-io/hawser/member"
 )
 
 const (
 	living = 90
 	dead   = 10
 	runs   = 5
-	local  = "bench"
 )
 
 func main() {
 	names := []string{"alpha", "beta"}
 	bench.Main("blackhole", names, func(b *bench.Bench) error {
-		var live []target
+		var live []bench.Target
 		for _, name := range names {
-			t, err := newTarget(b, name)
+			t, err := b.Target(name)
 			if err != nil {
 				return err
 			}
@@ -65,51 +59,33 @@ func main() {
 	})
 }
 
-// target is a cluster with a credential for it.
-type target struct {
-	cluster *fleettest.Cluster
-	token   credential.Credential
-}
-
-func newTarget(b *bench.Bench, name string) (target, error) {
-	c, admin, err := b.Cluster(name)
-	if err != nil {
-		return target{}, err
-	}
-	if err := b.Member(admin, member.Options{Local: local}); err != nil {
-		return target{}, err
-	}
-	token, err := install.Token(b.Ctx, admin, local, time.Hour)
-	return target{c, token}, err
-}
-
 // holesOf makes proxies that swallow everything, half on each level.
-func holesOf(t target) ([]target, error) {
-	var holes []target
+func holesOf(t bench.Target) ([]bench.Target, error) {
+	var holes []bench.Target
 	for i := range dead {
-		hole := *t.cluster
+		hole := *t.Cluster
 		if i%2 == 0 {
-			p, err := t.cluster.NewProxy()
+			p, err := t.Cluster.NewProxy()
 			if err != nil {
 				return nil, err
 			}
 			p.BlackHoleTCP()
 			hole.Server = p.URL
 		} else {
-			p, err := t.cluster.NewHTTPProxy()
+			p, err := t.Cluster.NewHTTPProxy()
 			if err != nil {
 				return nil, err
 			}
 			p.BlackHoleHTTP()
 			hole.Server = p.URL
 		}
-		holes = append(holes, target{&hole, t.token})
+		holes = append(holes, bench.Target{Cluster: &hole, Token: t.Token})
 	}
 	return holes, nil
 }
 
 // once declares the dead, then the living, and returns how long it takes from the first of the living until all are Ready.
-func once(b *bench.Bench, live, holes []target) (time.Duration, error) {
+func once(b *bench.Bench, live, holes []bench.Target) (time.Duration, error) {
 	f := fleet.New(b.Ctx)
 	defer f.Close()
 	for i, t := range holes {
@@ -123,7 +99,7 @@ func once(b *bench.Bench, live, holes []target) (time.Duration, error) {
 			return 0, err
 		}
 	}
-	err := until(b.Ctx, func() bool {
+	err := bench.Until(b.Ctx, "the living to be Ready", func() bool {
 		ready := 0
 		for _, c := range f.All() {
 			if c.State().Condition(v1alpha1.Ready).Status == metav1.ConditionTrue {
@@ -135,41 +111,9 @@ func once(b *bench.Bench, live, holes []target) (time.Duration, error) {
 	return time.Since(begin), err
 }
 
-func add(f *fleet.Fleet, name string, t target) error {
-	_, err := f.Add(connection.Spec{
-		Name: name, Local: local,
-		Endpoint: credential.Endpoint{Server: t.cluster.Server, CAData: t.cluster.CA()},
-		Checks:   member.Checks(local, nil, nil, member.ServiceAccount),
-	}, still{t.token}, connection.Options{})
+func add(f *fleet.Fleet, name string, t bench.Target) error {
+	_, err := f.Add(t.Spec(name), bench.Still{Token: t.Token}, connection.Options{})
 	return err
-}
-
-// still is a source with one token.
-type still struct{ token credential.Credential }
-
-// Obtain implements credential.Source.
-func (s still) Obtain(context.Context) ([]credential.Credential, error) {
-	return []credential.Credential{s.token}, nil
-}
-
-// Renew implements credential.Source.
-func (s still) Renew(context.Context, credential.Credential, credential.Link) (credential.Credential, error) {
-	return s.token, nil
-}
-
-func until(ctx context.Context, done func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %d connections to be Ready: %w", living, ctx.Err())
-		case <-tick.C:
-		}
-	}
-	return nil
 }
 
 func median(d []time.Duration) time.Duration {

@@ -25,18 +25,13 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
-	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleet"
-	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/bench"
-	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/internal/manager"
-	"github.com/hawser-io/hawser/member"
 )
 
 const (
 	connections = 500
-	local       = "bench"
 	// busy asks for more probes than can be made, so that what is made is what can be.
 	busy   = 50 * time.Millisecond
 	window = 15 * time.Second
@@ -45,9 +40,9 @@ const (
 
 func main() {
 	bench.Main("probe", []string{"alpha", "beta"}, func(b *bench.Bench) error {
-		var targets []target
+		var targets []bench.Target
 		for _, name := range []string{"alpha", "beta"} {
-			t, err := newTarget(b, name)
+			t, err := b.Target(name)
 			if err != nil {
 				return err
 			}
@@ -63,26 +58,8 @@ func main() {
 	})
 }
 
-type target struct {
-	cluster *fleettest.Cluster
-	admin   client.Client
-	token   credential.Credential
-}
-
-func newTarget(b *bench.Bench, name string) (target, error) {
-	c, admin, err := b.Cluster(name)
-	if err != nil {
-		return target{}, err
-	}
-	if err := b.Member(admin, member.Options{Local: local}); err != nil {
-		return target{}, err
-	}
-	token, err := install.Token(b.Ctx, admin, local, 2*time.Hour)
-	return target{c, admin, token}, err
-}
-
 // atRest measures what a connection holds when it has nothing to do.
-func atRest(b *bench.Bench, targets []target) error {
+func atRest(b *bench.Bench, targets []bench.Target) error {
 	goroutines, heap := held()
 	f := fleet.New(b.Ctx)
 	defer f.Close()
@@ -105,7 +82,7 @@ func held() (goroutines int, heap uint64) {
 }
 
 // atFullSpeed measures light probes, with the API servers on the same two cores.
-func atFullSpeed(b *bench.Bench, targets []target) error {
+func atFullSpeed(b *bench.Bench, targets []bench.Target) error {
 	f := fleet.New(b.Ctx)
 	defer f.Close()
 	var probes, failed atomic.Int64
@@ -134,19 +111,15 @@ func atFullSpeed(b *bench.Bench, targets []target) error {
 	return nil
 }
 
-func fill(ctx context.Context, f *fleet.Fleet, targets []target, interval time.Duration, observe func(connection.Probe)) error {
+func fill(ctx context.Context, f *fleet.Fleet, targets []bench.Target, interval time.Duration, observe func(connection.Probe)) error {
 	for i := range connections {
 		t := targets[i%len(targets)]
-		_, err := f.Add(connection.Spec{
-			Name: fmt.Sprintf("c-%d", i), Local: local,
-			Endpoint: credential.Endpoint{Server: t.cluster.Server, CAData: t.cluster.CA()},
-			Checks:   member.Checks(local, nil, nil, member.ServiceAccount),
-		}, still{t.token}, connection.Options{ProbeInterval: interval, FullEvery: 1 << 30, Observe: observe})
+		_, err := f.Add(t.Spec(fmt.Sprintf("c-%d", i)), bench.Still{Token: t.Token}, connection.Options{ProbeInterval: interval, FullEvery: 1 << 30, Observe: observe})
 		if err != nil {
 			return err
 		}
 	}
-	return until(ctx, func() bool {
+	return bench.Until(ctx, "all to be Ready", func() bool {
 		for _, c := range f.All() {
 			if c.State().Condition(v1alpha1.Ready).Status != metav1.ConditionTrue {
 				return false
@@ -156,38 +129,26 @@ func fill(ctx context.Context, f *fleet.Fleet, targets []target, interval time.D
 	})
 }
 
-type still struct{ token credential.Credential }
-
-// Obtain implements credential.Source.
-func (s still) Obtain(context.Context) ([]credential.Credential, error) {
-	return []credential.Credential{s.token}, nil
-}
-
-// Renew implements credential.Source.
-func (s still) Renew(context.Context, credential.Credential, credential.Link) (credential.Credential, error) {
-	return s.token, nil
-}
-
 // writes runs a whole manager over 500 RemoteClusters, and counts the changes of any of them while nothing happens.
-func writes(b *bench.Bench, targets []target) error {
+func writes(b *bench.Bench, targets []bench.Target) error {
 	hub := targets[0]
-	if err := apply(b.Ctx, hub.admin); err != nil {
+	if err := apply(b.Ctx, hub.Admin); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(b.Ctx)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- manager.Run(ctx, manager.Options{ClusterName: local, ManagementOnly: true, Config: hub.cluster.AdminConfig(), Log: logr.Discard(), MetricsAddr: "0", ProbeAddr: "0"})
+		ended <- manager.Run(ctx, manager.Options{ClusterName: bench.Local, ManagementOnly: true, Config: hub.Cluster.AdminConfig(), Log: logr.Discard(), MetricsAddr: "0", ProbeAddr: "0"})
 	}()
 	b.Say("declaring %d RemoteClusters", connections)
 	for i := range connections {
-		if err := declare(b.Ctx, hub.admin, fmt.Sprintf("c-%d", i), targets[i%len(targets)]); err != nil {
+		if err := declare(b.Ctx, hub.Admin, fmt.Sprintf("c-%d", i), targets[i%len(targets)]); err != nil {
 			return err
 		}
 	}
 	var all v1alpha1.RemoteClusterList
-	if err := until(b.Ctx, func() bool { return hub.admin.List(b.Ctx, &all) == nil && ready(all) == connections }); err != nil {
+	if err := bench.Until(b.Ctx, "all to be Ready", func() bool { return hub.Admin.List(b.Ctx, &all) == nil && ready(all) == connections }); err != nil {
 		return fmt.Errorf("%d of %d are Ready: %w", ready(all), connections, err)
 	}
 	b.Say("all Ready; counting writes for %s", rest)
@@ -211,14 +172,14 @@ func ready(all v1alpha1.RemoteClusterList) (n int) {
 	return n
 }
 
-func countChanges(ctx context.Context, hub target, since string) (int, error) {
+func countChanges(ctx context.Context, hub bench.Target, since string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, rest)
 	defer cancel()
 	scheme, err := manager.Scheme()
 	if err != nil {
 		return 0, err
 	}
-	watching, err := client.NewWithWatch(hub.cluster.AdminConfig(), client.Options{Scheme: scheme})
+	watching, err := client.NewWithWatch(hub.Cluster.AdminConfig(), client.Options{Scheme: scheme})
 	if err != nil {
 		return 0, err
 	}
@@ -243,13 +204,13 @@ func countChanges(ctx context.Context, hub target, since string) (int, error) {
 	}
 }
 
-func declare(ctx context.Context, admin client.Client, name string, t target) error {
+func declare(ctx context.Context, admin client.Client, name string, t bench.Target) error {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName(name), Labels: map[string]string{v1alpha1.CredentialsLabel: "true"}},
-		StringData: map[string]string{v1alpha1.BearerTokenKey: t.token.Token.Reveal()},
+		StringData: map[string]string{v1alpha1.BearerTokenKey: t.Token.Token.Reveal()},
 	}
 	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	rc.Spec.Server, rc.Spec.CAData = t.cluster.Server, base64.StdEncoding.EncodeToString(t.cluster.CA())
+	rc.Spec.Server, rc.Spec.CAData = t.Cluster.Server, base64.StdEncoding.EncodeToString(t.Cluster.CA())
 	rc.Spec.Auth.Type = v1alpha1.AuthBearerToken
 	return errors.Join(admin.Create(ctx, secret), admin.Create(ctx, rc))
 }
@@ -280,7 +241,7 @@ func apply(ctx context.Context, admin client.Client) error {
 		}
 		_ = file.Close()
 	}
-	return until(ctx, func() bool { return admin.List(ctx, &v1alpha1.RemoteClusterList{}) == nil })
+	return bench.Until(ctx, "the CRD", func() bool { return admin.List(ctx, &v1alpha1.RemoteClusterList{}) == nil })
 }
 
 func cpuTime() time.Duration {
@@ -300,15 +261,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-func until(ctx context.Context, done func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	defer cancel()
-	for !done() {
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return fmt.Errorf("waiting for %d connections to be Ready: %w", connections, err)
-		}
-	}
-	return nil
 }

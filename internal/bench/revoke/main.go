@@ -22,7 +22,6 @@ import (
 const (
 	runs  = 3
 	quiet = 12 * time.Second // so long nothing is accepted until it counts as over: API servers remember a token for 10 s
-	local = "bench"
 )
 
 func main() {
@@ -52,7 +51,7 @@ func once(b *bench.Bench, id member.Identity) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := b.Member(admin, member.Options{Local: local, Identity: id}); err != nil {
+	if err := b.Member(admin, member.Options{Local: bench.Local, Identity: id}); err != nil {
 		return 0, err
 	}
 	stolen := cluster.AnonymousConfig()
@@ -71,7 +70,7 @@ func once(b *bench.Bench, id member.Identity) (time.Duration, error) {
 	if id == member.Certificate {
 		cut = install.CutBindings
 	}
-	if err := cut(b.Ctx, admin, local, func(client.Object, string) {}); err != nil {
+	if err := cut(b.Ctx, admin, bench.Local, func(client.Object, string) {}); err != nil {
 		return 0, err
 	}
 	last := begin
@@ -90,13 +89,13 @@ func steal(ctx context.Context, admin client.Client, id member.Identity, config 
 	var c credential.Credential
 	var err error
 	if id == member.Certificate {
-		if c, err = install.Certificate(ctx, admin, local, time.Hour); err != nil {
+		if c, err = install.Certificate(ctx, admin, bench.Local, time.Hour); err != nil {
 			return err
 		}
 		config.CertData, config.KeyData = c.Certificate.CertPEM, []byte(c.Certificate.KeyPEM.Reveal())
 		return nil
 	}
-	if c, err = install.Token(ctx, admin, local, time.Hour); err != nil {
+	if c, err = install.Token(ctx, admin, bench.Local, time.Hour); err != nil {
 		return err
 	}
 	config.BearerToken = c.Token.Reveal()

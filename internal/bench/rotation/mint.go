@@ -17,6 +17,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/bench"
 	"github.com/hawser-io/hawser/internal/cli/install"
 )
 
@@ -105,7 +106,7 @@ func (m *tokens) kill(ctx context.Context, c *fleettest.Cluster) error {
 func dead(ctx context.Context, old kubernetes.Interface, is func(error) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return until(ctx, "the old credential to be dead", func() bool {
+	return bench.Until(ctx, "the old credential to be dead", func() bool {
 		_, err := old.CoreV1().Namespaces().Get(ctx, "kube-system", metav1.GetOptions{})
 		return is(err)
 	})

@@ -112,7 +112,7 @@ func (w *world) startController() error {
 func (w *world) reopened(since time.Time) error {
 	short, cancel := context.WithTimeout(w.ctx, 5*watchTimeout)
 	defer cancel()
-	return until(short, "the watch to open again", func() bool {
+	return bench.Until(short, "the watch to open again", func() bool {
 		for _, watch := range w.proxy.Watches() {
 			if watch.Path == podsPath && watch.Started.After(since) && watch.Status == http.StatusOK {
 				return true
@@ -125,20 +125,7 @@ func (w *world) reopened(since time.Time) error {
 func (w *world) until(what string, done func() bool) error {
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
-	return until(ctx, what, done)
-}
-
-func until(ctx context.Context, what string, done func() bool) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
-		case <-tick.C:
-		}
-	}
-	return nil
+	return bench.Until(ctx, what, done)
 }
 
 func (w *world) end() {

@@ -3,12 +3,6 @@ package install
 import (
 	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +19,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/credential/mtls"
 )
 
 // settleTime is how long an API server may need to notice what was just applied: the account, and
@@ -62,10 +57,12 @@ func Token(ctx context.Context, c client.Client, local string, lifetime time.Dur
 // Certificate has a client certificate signed for the user of the connection from local, by a request that
 // the person who joins approves.
 func Certificate(ctx context.Context, c client.Client, local string, lifetime time.Duration) (credential.Credential, error) {
-	key, request, err := certificateRequest(local, lifetime)
+	key, request, err := mtls.NewRequest(v1alpha1.MemberUser(local), lifetime)
 	if err != nil {
 		return credential.Credential{}, err
 	}
+	request.GenerateName = "hawser-join-" + local + "-"
+	request.Labels[v1alpha1.LocalClusterLabel] = local
 	if err := c.Create(ctx, request, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
 		return credential.Credential{}, fmt.Errorf("creating a CertificateSigningRequest: %w", err)
 	}
@@ -80,36 +77,6 @@ func Certificate(ctx context.Context, c client.Client, local string, lifetime ti
 		return credential.Credential{}, fmt.Errorf("having CertificateSigningRequest %q signed: %w", request.Name, err)
 	}
 	return credential.NewCertificate(chain, key, "")
-}
-
-func certificateRequest(local string, lifetime time.Duration) (credential.Secret, *certificatesv1.CertificateSigningRequest, error) {
-	var none credential.Secret
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return none, nil, fmt.Errorf("generating a key: %w", err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return none, nil, fmt.Errorf("encoding a key: %w", err)
-	}
-	subject := pkix.Name{CommonName: v1alpha1.MemberUser(local)}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: subject}, key)
-	if err != nil {
-		return none, nil, fmt.Errorf("making a certificate request: %w", err)
-	}
-	seconds := int32(min(lifetime, 50*365*24*time.Hour) / time.Second) //nolint:gosec // bounded by 50 years
-	return credential.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))), &certificatesv1.CertificateSigningRequest{
-		ObjectMeta: metav1.ObjectMeta{
-			GenerateName: "hawser-join-" + local + "-",
-			Labels:       map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy, v1alpha1.LocalClusterLabel: local},
-		},
-		Spec: certificatesv1.CertificateSigningRequestSpec{
-			Request:           pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}),
-			SignerName:        certificatesv1.KubeAPIServerClientSignerName,
-			ExpirationSeconds: &seconds,
-			Usages:            []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, certificatesv1.UsageClientAuth},
-		},
-	}, nil
 }
 
 // approve approves the request and waits for the certificate.
@@ -142,9 +109,6 @@ func approve(ctx context.Context, c client.Client, request *certificatesv1.Certi
 	return chain, err
 }
 
-// controllersFresh is how old the Lease of the member controllers may be; package mtls asks the same.
-const controllersFresh = time.Minute
-
 // ControllersRun reports whether the member controllers, which approve renewals, run in the cluster.
 func ControllersRun(ctx context.Context, c client.Reader, now time.Time) (bool, error) {
 	var lease coordinationv1.Lease
@@ -152,5 +116,5 @@ func ControllersRun(ctx context.Context, c client.Reader, now time.Time) (bool, 
 	if client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("reading Lease %q in namespace %q: %w", v1alpha1.MemberControllersLease, v1alpha1.Namespace, err)
 	}
-	return err == nil && lease.Spec.RenewTime != nil && now.Sub(lease.Spec.RenewTime.Time) < controllersFresh, nil
+	return err == nil && mtls.ControllersAlive(&lease, now), nil
 }
