@@ -56,6 +56,7 @@ type hub struct {
 	admin   client.Client
 	links   *fleet.Fleet
 	config  *rest.Config // of the manager's service account
+	inFleet bool         // the local cluster is in its own fleet
 	stop    func()
 	stopped atomic.Bool
 }
@@ -148,7 +149,7 @@ func (h *hub) start() {
 	started, ended := make(chan *fleet.Fleet, 1), make(chan error, 1)
 	go func() {
 		ended <- manager.Run(ctx, manager.Options{
-			ClusterName: h.local, ManagementOnly: true, Config: h.config, Log: logged, ProbeInterval: time.Second,
+			ClusterName: h.local, ManagementOnly: !h.inFleet, Config: h.config, Log: logged, ProbeInterval: time.Second,
 			MetricsAddr: "0", ProbeAddr: "0", Started: func(f *fleet.Fleet) { started <- f },
 		})
 	}()

@@ -20,6 +20,7 @@ import (
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/manager"
 )
 
 // gone waits until an object is not there any more.
@@ -198,3 +199,49 @@ type counter struct{ n atomic.Int64 }
 
 func (c *counter) add()       { c.n.Add(1) }
 func (c *counter) get() int64 { return c.n.Load() }
+
+func TestTheLocalClusterIsInItsFleetUnlessItOnlyManages(t *testing.T) {
+	h := startHub(t)
+	h.stop()
+	h.inFleet = true
+	h.start()
+	eventually(t, "the RemoteCluster of the local cluster", func() error {
+		return h.admin.Get(t.Context(), types.NamespacedName{Name: h.local}, &v1alpha1.RemoteCluster{})
+	})
+	h.ready(h.local)
+	h.works(h.local)
+	if rc := h.get(h.local); rc.Spec.Auth.Type != v1alpha1.AuthInCluster || rc.Status.Credential.Subject != "system:serviceaccount:hawser:hawser" {
+		t.Errorf("auth %s as %s", rc.Spec.Auth.Type, rc.Status.Credential.Subject)
+	}
+	var secrets corev1.SecretList
+	if err := h.admin.List(t.Context(), &secrets, client.InNamespace(v1alpha1.Namespace)); err != nil || len(secrets.Items) > 0 {
+		t.Errorf("%d Secrets are stored for it (%v)", len(secrets.Items), err)
+	}
+	var said corev1.ConfigMap
+	if err := h.admin.Get(t.Context(), types.NamespacedName{Namespace: v1alpha1.Namespace, Name: v1alpha1.ManagerConfigMap}, &said); err != nil {
+		t.Fatal(err)
+	}
+	if said.Data[v1alpha1.ClusterNameKey] != h.local || said.Data[v1alpha1.DefaultClusterKey] != h.local {
+		t.Errorf("the manager says %v", said.Data)
+	}
+
+	h.stop()
+	h.inFleet = false
+	h.start()
+	gone(t, h.admin, &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: h.local}})
+}
+
+func TestAManagerRefusesToStartOnContradictions(t *testing.T) {
+	cases := map[string]manager.Options{
+		"no name":                             {},
+		"a name that is no DNS label":         {ClusterName: "has.dots"},
+		"itself as default, and not in fleet": {ClusterName: "hub", DefaultCluster: "hub", ManagementOnly: true},
+	}
+	for name, o := range cases {
+		t.Run(name, func(t *testing.T) {
+			if err := manager.Run(t.Context(), o); err == nil {
+				t.Error("it started")
+			}
+		})
+	}
+}

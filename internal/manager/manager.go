@@ -124,13 +124,11 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("setting up the local cluster: %w", err)
 	}
 	if o.MetricsAddr != "0" {
-		collectors := []metricsCollector{probes.duration, &collector{fleet: links}}
-		for _, c := range collectors {
-			if err := metrics.Registry.Register(c); err != nil {
-				return fmt.Errorf("registering metrics: %w", err)
-			}
-			defer metrics.Registry.Unregister(c)
+		c := &collector{links, probes}
+		if err := metrics.Registry.Register(c); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
 		}
+		defer metrics.Registry.Unregister(c)
 	}
 	return mgr.Start(ctx)
 }

@@ -1,6 +1,8 @@
 package manager
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -8,8 +10,6 @@ import (
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/fleet"
 )
-
-type metricsCollector = prometheus.Collector
 
 // Metrics by cluster. docs/operations.md lists them.
 var (
@@ -22,10 +22,14 @@ var (
 )
 
 // collector reads the fleet whenever metrics are asked for, so that a cluster that left leaves no figure behind.
-type collector struct{ fleet *fleet.Fleet }
+type collector struct {
+	fleet  *fleet.Fleet
+	probes *probeMetrics
+}
 
 // Describe implements prometheus.Collector.
-func (*collector) Describe(out chan<- *prometheus.Desc) {
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	c.probes.duration.Describe(out)
 	for _, d := range []*prometheus.Desc{descUp, descInfo, descExpiry, descRenewals, descFailures, descSkew} {
 		out <- d
 	}
@@ -33,6 +37,8 @@ func (*collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
+	c.probes.keep(c.fleet)
+	c.probes.duration.Collect(out)
 	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
 	for _, conn := range c.fleet.All() {
 		name, s := conn.Name(), conn.State()
@@ -54,10 +60,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 }
 
 // probeMetrics are the figures of probes.
-type probeMetrics struct{ duration *prometheus.HistogramVec }
+type probeMetrics struct {
+	duration *prometheus.HistogramVec
+	clusters sync.Map // names that were observed
+}
 
 func newProbeMetrics() *probeMetrics {
-	return &probeMetrics{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	return &probeMetrics{duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "hawser_probe_duration_seconds",
 		Help:    "How long the light request of a probe took, by result.",
 		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -69,5 +78,17 @@ func (m *probeMetrics) observe(cluster string, p connection.Probe) {
 	if p.Err != nil {
 		result = "failed"
 	}
+	m.clusters.Store(cluster, true)
 	m.duration.WithLabelValues(cluster, result).Observe(p.Latency.Seconds())
+}
+
+// keep drops the figures of clusters that are not in the fleet any more.
+func (m *probeMetrics) keep(f *fleet.Fleet) {
+	m.clusters.Range(func(name, _ any) bool {
+		if _, err := f.Get(name.(string)); err != nil { //nolint:forcetypeassert // nothing else is stored
+			m.clusters.Delete(name)
+			m.duration.DeletePartialMatch(prometheus.Labels{"cluster": name.(string)}) //nolint:forcetypeassert // as above
+		}
+		return true
+	})
 }

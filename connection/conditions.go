@@ -1,0 +1,236 @@
+package connection
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/credential"
+)
+
+// conditions decides every condition from what is known. Pure, and stable: the same facts give the same words.
+func conditions(name string, f facts, now time.Time) []metav1.Condition {
+	all := []metav1.Condition{
+		reachable(f),
+		authenticated(name, f, now),
+		authorized(name, f),
+		credentialFresh(name, f, now),
+		compatible(f),
+	}
+	return append(all, ready(all))
+}
+
+func condition(kind string, status metav1.ConditionStatus, reason, format string, args ...any) metav1.Condition {
+	message := format
+	if len(args) > 0 {
+		message = fmt.Sprintf(format, args...)
+	}
+	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message}
+}
+
+func reachable(f facts) metav1.Condition {
+	kind := v1alpha1.Reachable
+	if err := wayError(f); err != nil {
+		reason, _ := unreachableReason(err)
+		return condition(kind, metav1.ConditionFalse, reason, "%s", describe(err))
+	}
+	switch {
+	case !f.seen.probed:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not probed yet")
+	case f.seen.notReady != "":
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNotReady, "%s", f.seen.notReady)
+	case f.renewal.MoveErr != nil:
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAddressUnproven, "the connection stays at its old address: %s", describe(f.renewal.MoveErr))
+	}
+	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAnswering, "the API server answers")
+}
+
+// wayError is the error of the way to the server that the last probe, or the last attempt to prove
+// a first credential, met. Of the two the attempt went further, so it knows better.
+func wayError(f facts) error {
+	if r := f.renewal; r.Credential.IsZero() && r.InputErr != nil && inputError(r.InputErr) == nil {
+		if _, ok := unreachableReason(r.InputErr); ok {
+			return r.InputErr
+		}
+	}
+	if _, ok := unreachableReason(f.seen.err); f.seen.err != nil && ok {
+		return f.seen.err
+	}
+	return nil
+}
+
+func authenticated(name string, f facts, now time.Time) metav1.Condition {
+	kind := v1alpha1.Authenticated
+	r := f.renewal
+	switch {
+	case r.Credential.IsZero() && r.InputErr == nil:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNoCredential, "no credential has been tried yet")
+	case r.Credential.IsZero():
+		if in := inputError(r.InputErr); in != nil {
+			return condition(kind, metav1.ConditionFalse, in.Reason, "%s", describe(in))
+		}
+		if errors.Is(r.InputErr, credential.ErrRefused) {
+			return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRefused, "%s. Repair it: %s", describe(r.InputErr), repair(name))
+		}
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNoCredential, "the credential could not be tried: %s", describe(r.InputErr))
+	case r.Credential.ExpiredAt(now):
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonExpired, "the credential expired at %s. Repair it: %s", stamp(r.Credential.ExpiresAt), repair(name))
+	case errors.Is(f.seen.err, credential.ErrRefused):
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRefused, "%s. Repair it: %s", describe(f.seen.err), repair(name))
+	case f.seen.err != nil || !f.seen.probed:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "last known as %s", r.Identity.User)
+	}
+	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "as %s", r.Identity.User)
+}
+
+func authorized(name string, f facts) metav1.Condition {
+	kind := v1alpha1.Authorized
+	switch {
+	case f.seen.err != nil || !f.seen.full:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not asked yet")
+	case len(f.seen.missing) > 0:
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonMissingVerbs, "%s may not %s. Repair it: apply what hawser member manifests prints, or %s",
+			f.renewal.Identity.User, list(f.seen.missing), repair(name))
+	case f.seen.unchecked != nil:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "%s", describe(f.seen.unchecked))
+	}
+	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAllowed, "every needed verb is allowed")
+}
+
+// list names the first few of many: the rest seldom says more, and hawser check lists all.
+func list(items []string) string {
+	const most = 8
+	if len(items) <= most {
+		return strings.Join(items, "; ")
+	}
+	return fmt.Sprintf("%s; and %d more", strings.Join(items[:most], "; "), len(items)-most)
+}
+
+// Warnings about a certificate that somebody else has to replace come this long before its end.
+var expiryWarnings = []time.Duration{24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour}
+
+func credentialFresh(name string, f facts, now time.Time) metav1.Condition {
+	kind := v1alpha1.CredentialFresh
+	r := f.renewal
+	end, expires := r.Credential.Deadline()
+	switch {
+	case r.Credential.IsZero():
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNoCredential, "there is no credential yet")
+	case r.Credential.ExpiredAt(now):
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonExpired, "expired at %s", stamp(r.Credential.ExpiresAt))
+	case r.InputErr != nil:
+		reason := v1alpha1.ReasonInputRefused
+		if in := inputError(r.InputErr); in != nil {
+			reason = in.Reason
+		}
+		return condition(kind, metav1.ConditionFalse, reason, "the connection goes on with the credential that it has: %s", describe(r.InputErr))
+	case r.KeepErr != nil:
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRenewalFailed, "%s", describe(r.KeepErr))
+	case r.RenewErr != nil:
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRenewalFailed, "%s; the credential in use %s", describe(r.RenewErr), until(r.Credential))
+	case !expires:
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonNeverExpires, "the credential never expires, which makes it as weak as a password. Move to one that renews itself: hawser join %s --auth bearerToken --remote-context CONTEXT", name)
+	case r.Credential.Watched:
+		for _, warning := range expiryWarnings {
+			if end.Sub(now) < warning && r.Credential.Lifetime() > warning {
+				status := metav1.ConditionTrue
+				if warning == expiryWarnings[0] {
+					status = metav1.ConditionFalse
+				}
+				return condition(kind, status, v1alpha1.ReasonExpiresSoon, "expires at %s, in less than %d days, and nothing renews it: replace it in its Secret", stamp(r.Credential.ExpiresAt), int(warning/(24*time.Hour)))
+			}
+		}
+	}
+	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonFresh, "%s", until(r.Credential))
+}
+
+// maxSkew is how far clocks may be apart: tokens begin and end to the second, and certificates
+// are backdated by five minutes (kube-controller-manager's signers).
+const maxSkew = time.Minute
+
+func compatible(f facts) metav1.Condition {
+	kind := v1alpha1.Compatible
+	switch {
+	case f.seen.err != nil || !f.seen.full:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not asked yet")
+	case f.seen.skew > maxSkew || f.seen.skew < -maxSkew:
+		way := "ahead of"
+		if f.seen.skew < 0 {
+			way = "behind"
+		}
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonClockSkew, "its clock is about %s %s ours: check time synchronisation on both sides", f.seen.skew.Abs().Round(time.Minute), way)
+	case f.seen.memberVersion == "":
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonMemberMissing, "Kubernetes %s; no member install is recorded there", f.seen.version)
+	}
+	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonCompatible, "Kubernetes %s, member install %s", f.seen.version, f.seen.memberVersion)
+}
+
+// ready sums up. Where a connection can be used but something needs care, Ready stays True and
+// carries the reason of what needs care.
+func ready(all []metav1.Condition) metav1.Condition {
+	kind := v1alpha1.Ready
+	unknown := false
+	for _, c := range all {
+		if c.Type == v1alpha1.CredentialFresh || c.Type == v1alpha1.Compatible {
+			continue
+		}
+		if c.Status == metav1.ConditionFalse {
+			return condition(kind, metav1.ConditionFalse, c.Reason, "%s: %s", c.Type, c.Message)
+		}
+		unknown = unknown || c.Status == metav1.ConditionUnknown
+	}
+	if unknown {
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonConnecting, "connecting")
+	}
+	for _, c := range all {
+		if c.Status == metav1.ConditionFalse {
+			return condition(kind, metav1.ConditionTrue, c.Reason, "connected, but %s: %s", c.Type, c.Message)
+		}
+	}
+	for _, c := range all {
+		if c.Reason == v1alpha1.ReasonNeverExpires || c.Reason == v1alpha1.ReasonExpiresSoon || c.Reason == v1alpha1.ReasonAddressUnproven {
+			return condition(kind, metav1.ConditionTrue, c.Reason, "connected, but %s: %s", c.Type, c.Message)
+		}
+	}
+	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonConnected, "connected")
+}
+
+func inputError(err error) *credential.InputError {
+	var in *credential.InputError
+	if errors.As(err, &in) {
+		return in
+	}
+	return nil
+}
+
+func until(c credential.Credential) string {
+	if c.ExpiresAt.IsZero() {
+		return "never expires"
+	}
+	return "is good until " + stamp(c.ExpiresAt)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// repair is the one command that mends a dead credential.
+func repair(name string) string { return "hawser join " + name + " --remote-context CONTEXT" }
+
+// ephemeral is our own side of a TCP connection in an error of package net: it differs every time.
+var ephemeral = regexp.MustCompile(`\S+:\d+->`)
+
+// maxMessage is enough for any honest error; conditions take 32 KiB, and what a server answers may be longer.
+const maxMessage = 1000
+
+// describe puts an error on one line that stays the same while the fault does.
+func describe(err error) string {
+	text := []rune(strings.Join(strings.Fields(ephemeral.ReplaceAllString(err.Error(), "")), " "))
+	if len(text) > maxMessage {
+		return string(text[:maxMessage]) + "…"
+	}
+	return string(text)
+}
