@@ -24,6 +24,9 @@ const (
 	DefaultFullEvery = 10
 	// probeTimeout is the deadline of each request of a probe.
 	probeTimeout = 10 * time.Second
+	// firstKnock is how long a first credential has to prove itself, which brings a probe with it,
+	// before the server is asked without one.
+	firstKnock = time.Second
 	// firstReprobe is how soon a failed probe is repeated; the pause doubles up to the interval.
 	firstReprobe = time.Second
 )
@@ -56,7 +59,7 @@ type seen struct {
 
 // probeLoop probes until ctx ends: one probe at a time, each with its own deadline.
 func (c *Connection) probeLoop(ctx context.Context) {
-	timer := c.options.Clock.NewTimer(0)
+	timer := c.options.Clock.NewTimer(firstKnock)
 	defer timer.Stop()
 	failures := 0 // probes in a row that found something to look at again soon
 	for count := 0; ; count++ {

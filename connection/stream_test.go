@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	goruntime "runtime"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"testing"
@@ -59,9 +61,14 @@ func (a *admin) Renew(context.Context, credential.Credential, credential.Link) (
 // connect makes a connection to the cluster as an account that may do everything.
 func connect(t *testing.T) (*connection.Connection, *fleettest.Cluster) {
 	t.Helper()
+	return connectBy(t, func(c *fleettest.Cluster) credential.Source { return &admin{t: t, c: c} })
+}
+
+func connectBy(t *testing.T, source func(*fleettest.Cluster) credential.Source) (*connection.Connection, *fleettest.Cluster) {
+	t.Helper()
 	c := fleettest.Use(t, "pods")
 	grantAll(t, c)
-	conn := connection.New(connection.Spec{Name: "pods", Endpoint: credential.Endpoint{Server: c.Server, CAData: c.CA()}}, &admin{t: t, c: c}, connection.Options{})
+	conn := connection.New(connection.Spec{Name: "pods", Endpoint: credential.Endpoint{Server: c.Server, CAData: c.CA()}}, source(c), connection.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); conn.Run(ctx) }()
@@ -231,4 +238,61 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// certs is a source of certificates, each for a user of its own.
+type certs struct {
+	t *testing.T
+	c *fleettest.Cluster
+	n int
+}
+
+// Obtain implements credential.Source.
+func (s *certs) Obtain(context.Context) ([]credential.Credential, error) {
+	c, err := s.Renew(s.t.Context(), credential.Credential{}, nil)
+	return []credential.Credential{c}, err
+}
+
+// Renew implements credential.Source.
+func (s *certs) Renew(context.Context, credential.Credential, credential.Link) (credential.Credential, error) {
+	s.n++
+	cert, key := s.c.ClientCert(s.t, fmt.Sprintf("user-%d", s.n), []string{"system:masters"}, time.Now().Add(-time.Minute), time.Now().Add(time.Hour))
+	return credential.NewCertificate(cert, credential.NewSecret(string(key)), "origin")
+}
+
+func TestReplacedGenerationsLeaveNothingBehind(t *testing.T) {
+	conn, _ := connectBy(t, func(c *fleettest.Cluster) credential.Source { return &certs{t: t, c: c} })
+	clientset, err := kubernetes.NewForConfig(conn.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotateUnderAWatch := func() {
+		watch, err := clientset.CoreV1().ConfigMaps("default").Watch(t.Context(), metav1.ListOptions{TimeoutSeconds: new(int64(1))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rotate(t, conn)
+		for range watch.ResultChan() {
+			continue // until the server ends it
+		}
+	}
+	rotateUnderAWatch()
+	settled := goroutines()
+	for range 5 {
+		rotateUnderAWatch()
+	}
+	fleettest.Eventually(t, patience, func() error {
+		if now := goroutines(); now > settled+1 {
+			return fmt.Errorf("%d goroutines, %d before five rotations:\n%s", now, settled, stacks())
+		}
+		return nil
+	})
+}
+
+func goroutines() int { return goruntime.NumGoroutine() }
+
+func stacks() string {
+	var b strings.Builder
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
+	return b.String()
 }

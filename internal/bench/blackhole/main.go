@@ -19,7 +19,7 @@ import (
 const (
 	living = 90
 	dead   = 10
-	runs   = 5
+	runs   = 15
 )
 
 func main() {

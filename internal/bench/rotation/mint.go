@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -161,7 +162,12 @@ func (m *certificates) kill(ctx context.Context, c *fleettest.Cluster) error {
 	old := m.made[last-1]
 	config := c.AnonymousConfig()
 	config.CertData, config.KeyData = old.Certificate.CertPEM, []byte(old.Certificate.KeyPEM.Reveal())
-	clientset, err := kubernetes.NewForConfig(config)
+	over, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return err
+	}
+	defer over.CloseIdleConnections() // or each certificate's would be counted as growth
+	clientset, err := kubernetes.NewForConfigAndClient(config, over)
 	if err != nil {
 		return err
 	}
