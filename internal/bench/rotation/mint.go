@@ -11,6 +11,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -166,7 +167,7 @@ func (m *certificates) kill(ctx context.Context, c *fleettest.Cluster) error {
 	if err != nil {
 		return err
 	}
-	defer over.CloseIdleConnections() // or each certificate's would be counted as growth
+	defer utilnet.CloseIdleConnectionsFor(over.Transport) // or each certificate's would be counted as growth
 	clientset, err := kubernetes.NewForConfigAndClient(config, over)
 	if err != nil {
 		return err
