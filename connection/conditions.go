@@ -45,9 +45,16 @@ func reachable(f facts) metav1.Condition {
 	case f.seen.notReady != "":
 		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNotReady, "%s", f.seen.notReady)
 	case f.renewal.MoveErr != nil:
-		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAddressUnproven, "the connection stays at its old address: %s", describe(f.renewal.MoveErr))
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAddressUnproven, "the connection stays at %s: %s", oldAddress(f), describe(f.renewal.MoveErr))
 	}
 	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAnswering, "the API server answers")
+}
+
+func oldAddress(f facts) string {
+	if b := f.renewal.Credential.Binding; b != nil {
+		return b.Server
+	}
+	return "its old address"
 }
 
 // wayError is the error of the way to the server that the last probe, or the last attempt to prove

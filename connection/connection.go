@@ -277,9 +277,13 @@ func (c *Connection) pinned() bool {
 // report takes what the renewer knows.
 func (c *Connection) report(s credential.State) {
 	c.mu.Lock()
+	failed := s.Failures > c.facts.renewal.Failures
 	c.facts.learn(s)
 	c.mu.Unlock()
 	c.publish()
+	if failed {
+		c.wakeProbe() // whatever stopped the renewal may have stopped more
+	}
 }
 
 // publish computes the state anew and tells of it if it changed.

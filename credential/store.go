@@ -173,7 +173,7 @@ func ReadInput(ctx context.Context, secrets Secrets, cluster string) (map[string
 	case err != nil:
 		return nil, fmt.Errorf("reading Secret %q: %w", name, err)
 	case secret.Labels[v1alpha1.CredentialsLabel] != "true":
-		return nil, &InputError{v1alpha1.ReasonInputUnlabeled, fmt.Errorf("Secret %q has no label %s=true, so Hawser leaves it alone: kubectl label secret %s %s=true", name, v1alpha1.CredentialsLabel, name, v1alpha1.CredentialsLabel)}
+		return nil, &InputError{v1alpha1.ReasonInputUnlabeled, fmt.Errorf("Secret %q has no label %s=true, so Hawser leaves it alone: kubectl -n %s label secret %s %s=true", name, v1alpha1.CredentialsLabel, secret.Namespace, name, v1alpha1.CredentialsLabel)}
 	}
 	return secret.Data, nil
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,7 +60,13 @@ func (j *joining) applyMember(ctx context.Context) error {
 	if j.moving {
 		options.Users = []string{j.existing.Status.Credential.Subject}
 	}
-	if err := install.Apply(ctx, j.there.Client, options, list.report); err != nil {
+	report := func(obj client.Object, what string) {
+		if _, account := obj.(*corev1.ServiceAccount); account && what == install.Created {
+			j.newAccount = true
+		}
+		list.report(obj, what)
+	}
+	if err := install.Apply(ctx, j.there.Client, options, report); err != nil {
 		return err
 	}
 	if !j.moving {
@@ -87,6 +94,9 @@ func (j *joining) settle(ctx context.Context) error {
 // cluster, and not about to end without anybody to renew it.
 func (j *joining) stillGood(ctx context.Context) (bool, error) {
 	rc := j.existing
+	if j.newAccount {
+		return false, nil // tokens of the old account are dead, though the API server may not have noticed yet
+	}
 	if rc == nil || rc.Spec.Auth.Type != j.auth.Type || rc.Spec.Auth.RenewsByCSR() != j.auth.RenewsByCSR() || rc.Annotations[v1alpha1.RevokedAnnotation] != "" {
 		return false, nil
 	}

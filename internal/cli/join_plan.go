@@ -24,10 +24,11 @@ import (
 
 // joining is one run of join: first it learns what there is and decides, then it acts.
 type joining struct {
-	d     *deps
-	flags joinFlags
-	name  string
-	given func(flag string) bool
+	newAccount bool // the member install made the connection's account just now
+	d          *deps
+	flags      joinFlags
+	name       string
+	given      func(flag string) bool
 
 	// Learned and decided by prepare.
 	here, there *cluster

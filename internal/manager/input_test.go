@@ -58,7 +58,7 @@ func TestAnUnlabelledSecretIsLeftAloneUntilItIsLabelled(t *testing.T) {
 	}
 	h.tie("alpha", alpha.Server, alpha.CA(), bearer)
 	message := h.is("alpha", v1alpha1.Authenticated, metav1.ConditionFalse, v1alpha1.ReasonInputUnlabeled)
-	if !strings.Contains(message, "kubectl label secret") {
+	if !strings.Contains(message, "kubectl -n hawser label secret") {
 		t.Errorf("the message %q does not tell the command", message)
 	}
 	secret.Labels = map[string]string{v1alpha1.CredentialsLabel: "true"}

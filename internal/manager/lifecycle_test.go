@@ -165,6 +165,11 @@ func TestTwoNamesForOneClusterAreWarnedOf(t *testing.T) {
 		}
 		return errors.New("there is none")
 	})
+	// To give one name up leaves the other, and the member install that they share.
+	h.delete("alias")
+	gone(t, h.admin, &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "alias"}})
+	h.rotate("alpha")
+	h.works("alpha")
 }
 
 func base64of(data []byte) string { return base64.StdEncoding.EncodeToString(data) }

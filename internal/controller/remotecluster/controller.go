@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -185,9 +186,11 @@ func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, sta
 	r.written.Store(rc.UID, status)
 	for _, c := range changed {
 		kind := "Normal"
-		if c.Status != metav1.ConditionTrue || c.Reason == v1alpha1.ReasonExpiresSoon || c.Reason == v1alpha1.ReasonNeverExpires {
+		if c.Status != metav1.ConditionTrue || c.Reason == v1alpha1.ReasonExpiresSoon || c.Reason == v1alpha1.ReasonNeverExpires ||
+			(c.Type == v1alpha1.Ready && c.Reason != v1alpha1.ReasonConnected) {
 			kind = "Warning"
 		}
+		log.FromContext(ctx).Info("condition changed", "type", c.Type, "status", c.Status, "reason", c.Reason, "message", c.Message)
 		r.Events.Eventf(rc, nil, kind, c.Reason, c.Type, "%s", note(c.Message))
 	}
 	if rc.Status.ClusterID != before.Status.ClusterID {

@@ -38,7 +38,7 @@ func (r *Reconciler) finalize(ctx context.Context, rc *v1alpha1.RemoteCluster) (
 		r.forget(rc.Name)
 		return reconcile.Result{}, nil
 	}
-	t := r.teardown(rc)
+	t := r.teardown(ctx, rc)
 	select {
 	case <-t.done:
 	default:
@@ -84,7 +84,7 @@ func (r *Reconciler) deleteInput(ctx context.Context, cluster string) error {
 }
 
 // teardown returns the clean-up of the remote side, and starts it the first time.
-func (r *Reconciler) teardown(rc *v1alpha1.RemoteCluster) *teardown {
+func (r *Reconciler) teardown(ctx context.Context, rc *v1alpha1.RemoteCluster) *teardown {
 	t := &teardown{done: make(chan struct{})}
 	if known, loaded := r.teardowns.LoadOrStore(rc.Name, t); loaded {
 		return known.(*teardown) //nolint:forcetypeassert // nothing else is stored
@@ -93,7 +93,7 @@ func (r *Reconciler) teardown(rc *v1alpha1.RemoteCluster) *teardown {
 		r.connect(rc) // it may not be up yet, after a restart
 	}
 	conn, err := r.Fleet.Get(rc.Name)
-	name, identity, ours := rc.Name, member.IdentityOf(rc.Spec.Auth), r.ours(rc)
+	name, identity, ours := rc.Name, member.IdentityOf(rc.Spec.Auth), r.ours(rc) && !r.shared(ctx, rc)
 	go func() { // ends by its deadlines
 		defer r.Enqueue(name)
 		defer close(t.done)
@@ -119,6 +119,20 @@ func (r *Reconciler) ours(rc *v1alpha1.RemoteCluster) bool {
 	switch rc.Status.Credential.Subject {
 	case "system:serviceaccount:" + v1alpha1.MemberNamespace(r.Local) + ":" + v1alpha1.MemberServiceAccount, v1alpha1.MemberUser(r.Local):
 		return true
+	}
+	return false
+}
+
+// shared reports whether another name for the same cluster uses the member install too, or may do so.
+func (r *Reconciler) shared(ctx context.Context, rc *v1alpha1.RemoteCluster) bool {
+	var all v1alpha1.RemoteClusterList
+	if err := r.Client.List(ctx, &all); err != nil {
+		return true
+	}
+	for _, other := range all.Items {
+		if other.Name != rc.Name && other.DeletionTimestamp.IsZero() && other.Status.ClusterID != "" && other.Status.ClusterID == rc.Status.ClusterID {
+			return true
+		}
 	}
 	return false
 }
