@@ -68,8 +68,6 @@ func (e *examination) contrast(ours metav1.Condition) string {
 
 func (e *examination) managerRepair(c metav1.Condition) string {
 	switch c.Reason {
-	case v1alpha1.ReasonRenewalFailed:
-		return "hawser rotate " + e.name()
 	case v1alpha1.ReasonDNSFailed, v1alpha1.ReasonDialFailed, v1alpha1.ReasonTimeout:
 		return "kubectl -n " + e.Namespace + " exec deploy/hawser -- hawser check " + e.name()
 	case v1alpha1.ReasonClockSkew:

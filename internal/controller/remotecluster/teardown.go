@@ -97,7 +97,7 @@ func (r *Reconciler) teardown(ctx context.Context, rc *v1alpha1.RemoteCluster) *
 	go func() { // ends by its deadlines
 		defer r.Enqueue(name)
 		defer close(t.done)
-		ctx, cancel := context.WithTimeout(context.Background(), teardownTimeout) //nolint:forbidigo // outlives the reconcile by design
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTimeout) // outlives the reconcile by design
 		defer cancel()
 		switch {
 		case !ours: // somebody else's account: what it is bound to is theirs
