@@ -199,7 +199,7 @@ func (c *Connection) timeout() time.Duration { return c.transport.deadline() }
 // is in use, as long as that answers: a wrong edit of the address must not stop renewals at the right one.
 func (c *Connection) generationFor(cred credential.Credential, move bool) (*generation, error) {
 	c.mu.Lock()
-	endpoint := c.spec.Endpoint
+	endpoint, p := c.spec.Endpoint, c.proved
 	c.mu.Unlock()
 	l := c.transport.live.Load()
 	switch {
@@ -211,9 +211,6 @@ func (c *Connection) generationFor(cred credential.Credential, move bool) (*gene
 	if l != nil && l.gen.serves(endpoint, cred) {
 		return l.gen, nil
 	}
-	c.mu.Lock()
-	p := c.proved
-	c.mu.Unlock()
 	if p != nil && p.gen.serves(endpoint, cred) && p.cred.Origin == cred.Origin {
 		return p.gen, nil
 	}
@@ -257,9 +254,7 @@ func (c *Connection) checkPin(id string) error {
 		pin = c.pin
 	}
 	switch {
-	case id == pin:
-		return nil
-	case id == "": // it may not be read, which a mistaken role or a revocation does as well
+	case id == pin, id == "": // empty: it may not be read, which a mistaken role or a revocation does as well
 		return nil
 	case pin == "":
 		c.pin = id

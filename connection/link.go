@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -189,20 +190,11 @@ const maxRoots = 16
 func union(old, add []string) []string {
 	out := old
 	for _, r := range add {
-		if !contains(out, r) {
+		if !slices.Contains(out, r) {
 			out = append(out[:len(out):len(out)], r)
 		}
 	}
 	return out[max(0, len(out)-maxRoots):]
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // Elsewhere implements credential.Link.

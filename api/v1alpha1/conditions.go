@@ -65,6 +65,5 @@ const (
 	// Compatible.
 	ReasonCompatible    = "Compatible"
 	ReasonClockSkew     = "ClockSkew"
-	ReasonVersionSkew   = "VersionSkew"
 	ReasonMemberMissing = "MemberMissing"
 )

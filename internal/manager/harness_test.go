@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -366,7 +365,6 @@ var (
 	texts   sync.Map // text → where it stood
 	secrets sync.Map // secret → true
 	logged  = funcr.New(func(prefix, args string) { texts.Store(prefix+" "+args, "a log") }, funcr.Options{Verbosity: 10})
-	_       = logr.Logger(logged)
 )
 
 type searched struct{ texts, secrets int }
