@@ -20,7 +20,7 @@ func conditions(name string, f facts, now time.Time) []metav1.Condition {
 		authenticated(name, f, now),
 		authorized(name, f),
 		credentialFresh(name, f, now),
-		compatible(f),
+		compatible(name, f),
 	}
 	return append(all, ready(all))
 }
@@ -160,8 +160,9 @@ func credentialFresh(name string, f facts, now time.Time) metav1.Condition {
 // are backdated by five minutes (kube-controller-manager's signers).
 const maxSkew = time.Minute
 
-func compatible(f facts) metav1.Condition {
+func compatible(name string, f facts) metav1.Condition {
 	kind := v1alpha1.Compatible
+	skew := versionSkew(name, f.seen.version, f.seen.memberVersion, f.own)
 	switch {
 	case f.seen.err != nil || !f.seen.full:
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not asked yet")
@@ -171,6 +172,8 @@ func compatible(f facts) metav1.Condition {
 			way = "behind"
 		}
 		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonClockSkew, "its clock is about %s %s ours: check time synchronisation on both sides", f.seen.skew.Abs().Round(time.Minute), way)
+	case skew != "":
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonVersionSkew, "%s", skew)
 	case f.seen.memberVersion == "":
 		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonMemberMissing, "Kubernetes %s; no member install is recorded there", f.seen.version)
 	}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/internal/version"
 )
 
 // Defaults of a Spec.
@@ -55,6 +56,8 @@ type Options struct {
 	ProbeInterval time.Duration
 	FullEvery     int
 	UserAgent     string
+	// Version of Hawser that holds the connection, for comparison with the member install. By default this build's.
+	Version string
 	// Changed is called, without waiting, when State has changed.
 	Changed func()
 	// Observe is told of every probe.
@@ -93,6 +96,9 @@ func New(spec Spec, source credential.Source, options Options) *Connection {
 	if options.FullEvery == 0 {
 		options.FullEvery = DefaultFullEvery
 	}
+	if options.Version == "" {
+		options.Version = version.String()
+	}
 	c := &Connection{
 		name:      spec.Name,
 		userAgent: options.UserAgent,
@@ -100,6 +106,7 @@ func New(spec Spec, source credential.Source, options Options) *Connection {
 		transport: &transport{name: spec.Name},
 		limiter:   newLimiter(),
 		probeNow:  make(chan struct{}, 1),
+		facts:     facts{own: options.Version},
 	}
 	c.renewer = &credential.Renewer{Link: link{c}, Clock: options.Clock, Swap: c.swap, Report: c.report}
 	c.renewer.SetSource(source)

@@ -66,6 +66,8 @@ type facts struct {
 	renewal credential.State
 	seen    seen
 	latency time.Duration
+	// own is the version of Hawser that holds the connection.
+	own string
 	// failures to renew, by reason.
 	failures map[string]int
 }

@@ -79,9 +79,11 @@ func TestConditions(t *testing.T) {
 		"a certificate on its last day":      {watched(0.9), want{"CredentialFresh": "False ExpiresSoon", "Ready": "True ExpiresSoon"}},
 		"a watched token that lives an hour": {func(f *facts) { f.renewal.Credential = lasting(time.Hour); f.renewal.Credential.Watched = true }, want{"CredentialFresh": "True Fresh"}},
 
-		"a clock five minutes behind": {func(f *facts) { f.seen.skew = -5 * time.Minute }, want{"Compatible": "False ClockSkew", "Ready": "True ClockSkew"}},
-		"a clock half a minute ahead": {func(f *facts) { f.seen.skew = 30 * time.Second }, want{"Compatible": "True Compatible"}},
-		"no member install":           {func(f *facts) { f.seen.memberVersion = "" }, want{"Compatible": "True MemberMissing", "Ready": "True Connected"}},
+		"a clock five minutes behind":  {func(f *facts) { f.seen.skew = -5 * time.Minute }, want{"Compatible": "False ClockSkew", "Ready": "True ClockSkew"}},
+		"a clock half a minute ahead":  {func(f *facts) { f.seen.skew = 30 * time.Second }, want{"Compatible": "True Compatible"}},
+		"a member install of long ago": {func(f *facts) { f.own = "v0.3.0" }, want{"Compatible": "False VersionSkew", "Ready": "True VersionSkew"}},
+		"Kubernetes of long ago":       {func(f *facts) { f.seen.version = "v1.27.9" }, want{"Compatible": "False VersionSkew", "Ready": "True VersionSkew"}},
+		"no member install":            {func(f *facts) { f.seen.memberVersion = "" }, want{"Compatible": "True MemberMissing", "Ready": "True Connected"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -119,12 +119,33 @@ type SecretKeyRef struct {
 	Key string `json:"key,omitempty"`
 }
 
-// EKSAuth holds the settings of auth.type eks.
+// EKSAuth holds the settings of auth.type eks: a token that proves an AWS identity, made anew every
+// ten minutes and never stored.
 type EKSAuth struct {
+	// ClusterName is the name of the EKS cluster in AWS. By default that of the RemoteCluster. The
+	// token is signed for it: another cluster refuses it, unless that has the same name in another
+	// account or region.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z][A-Za-z0-9_-]*$`
+	// +kubebuilder:validation:MaxLength=100
+	ClusterName string `json:"clusterName,omitempty"`
 	// Region of the EKS cluster, for example eu-north-1.
-	// +kubebuilder:validation:Pattern=`^[a-z]{2}(-[a-z]+)+-[0-9]+$`
+	// +kubebuilder:validation:Pattern=`^[a-z]{2,4}(-[a-z]+)+-[0-9]+$`
 	// +kubebuilder:validation:MaxLength=32
 	Region string `json:"region"`
+	// AccountID is the AWS account that the EKS cluster belongs to. It is checked where
+	// apiIdentityRef may describe the cluster.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[0-9]{12}$`
+	AccountID string `json:"accountID,omitempty"`
+	// IdentityRef names the identity that the token proves. It needs no permission in AWS. By
+	// default the manager's own: IRSA, Pod Identity, environment or instance.
+	// +optional
+	IdentityRef *AWSIdentityRef `json:"identityRef,omitempty"`
+	// APIIdentityRef names the identity that asks the EKS API about the cluster
+	// (eks:DescribeCluster). Without it the EKS API is asked nothing.
+	// +optional
+	APIIdentityRef *AWSIdentityRef `json:"apiIdentityRef,omitempty"`
 }
 
 // TokenLifetime is the lifetime that auth.bearerToken asks for; zero keeps that of the token.
@@ -159,4 +180,12 @@ func (a Auth) KubeconfigRef(namespace string) SecretKeyRef {
 		ref.Key = DefaultKubeconfigKey
 	}
 	return ref
+}
+
+// EKSClusterName is the name that tokens of auth.eks are signed for, where the RemoteCluster has the given name.
+func (a Auth) EKSClusterName(name string) string {
+	if a.EKS == nil || a.EKS.ClusterName == "" {
+		return name
+	}
+	return a.EKS.ClusterName
 }

@@ -66,4 +66,36 @@ const (
 	ReasonCompatible    = "Compatible"
 	ReasonClockSkew     = "ClockSkew"
 	ReasonMemberMissing = "MemberMissing"
+	ReasonVersionSkew   = "VersionSkew"
+
+	// AWS: what may break on the way from the manager's own identity to an EKS cluster. On an
+	// AWSIdentity, on an EKSInventory, and on a RemoteCluster's Authenticated.
+	ReasonIdentityReady       = "IdentityReady"
+	ReasonIdentityNotFound    = "IdentityNotFound"
+	ReasonIdentityCycle       = "IdentityCycle"
+	ReasonIdentityInUse       = "IdentityInUse"
+	ReasonChainTooDeep        = "ChainTooDeep"
+	ReasonCrossPartition      = "CrossPartition"
+	ReasonDurationTooLong     = "DurationTooLong"
+	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
+	ReasonNoAWSCredentials    = "NoAWSCredentials"
+	ReasonCredentialsInvalid  = "CredentialsInvalid"
+	ReasonCredentialsExpired  = "CredentialsExpired"
+	ReasonAssumeRoleDenied    = "AssumeRoleDenied"
+	ReasonThrottled           = "Throttled"
+	ReasonRegionDisabled      = "RegionDisabled"
+	ReasonAWSUnreachable      = "AWSUnreachable"
+	ReasonAWSError            = "AWSError"
+	ReasonEKSDenied           = "EKSDenied"
+	ReasonEKSClusterNotFound  = "EKSClusterNotFound"
+	ReasonEKSClusterNotActive = "EKSClusterNotActive"
+	ReasonAccountMismatch     = "AccountMismatch"
+	ReasonAuthModeConfigMap   = "AuthModeConfigMap"
+	ReasonAccessEntryMissing  = "AccessEntryMissing"
+	ReasonPrincipalRecreated  = "PrincipalRecreated"
+	ReasonSharedTokenAudience = "SharedTokenAudience"
+
+	// EKSInventory's Ready.
+	ReasonSynced       = "Synced"
+	ReasonPartlySynced = "PartlySynced"
 )

@@ -18,7 +18,7 @@ var GroupVersion = schema.GroupVersion{Group: "hawser.io", Version: "v1alpha1"}
 
 // AddToScheme registers the kinds of this package.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &RemoteCluster{}, &RemoteClusterList{})
+	s.AddKnownTypes(GroupVersion, &RemoteCluster{}, &RemoteClusterList{}, &AWSIdentity{}, &AWSIdentityList{}, &EKSInventory{}, &EKSInventoryList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

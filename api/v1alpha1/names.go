@@ -27,6 +27,12 @@ const (
 	// RemoteClusterLabel names, on objects in the local cluster, the RemoteCluster
 	// that they serve.
 	RemoteClusterLabel = "hawser.io/remote-cluster"
+	// InventoryLabel names, on a RemoteCluster, the inventory that keeps it: eks.<EKSInventory> or capa.
+	InventoryLabel = "hawser.io/inventory"
+	// NamespaceLabel is, on a RemoteCluster, the namespace of the object that an inventory made it
+	// from. It has to be among the allowedNamespaces of every identity of its chain. What a person
+	// wrote by hand has none and is exempt.
+	NamespaceLabel = "hawser.io/source-namespace"
 	// VersionAnnotation records the version of Hawser that rendered a member install.
 	VersionAnnotation = "hawser.io/version"
 	// Finalizer keeps a RemoteCluster until what it made on both sides is gone.

@@ -195,8 +195,10 @@ type AllowedNamespaces struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	Names []string `json:"names,omitempty"`
-	// Selector on the labels of namespaces.
+	// Selector on the labels of namespaces. An empty one is refused: it would read as none to some
+	// and as all to others. {} as the whole of allowedNamespaces selects all.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="an empty selector is refused: write allowedNamespaces: {} to allow every namespace, or leave allowedNamespaces out to allow none"
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 

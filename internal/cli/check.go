@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/internal/cli/doctor"
+	"github.com/hawser-io/hawser/internal/manager"
 	"github.com/hawser-io/hawser/internal/version"
 )
 
@@ -112,6 +114,10 @@ func (d *deps) surroundings(ctx context.Context, here *cluster, localName string
 		s.Local = id.Name
 	}
 	s.ManagerVersion = id.Version
+	lease, err := here.Kube.CoordinationV1().Leases(d.namespace).Get(ctx, manager.LeaderLease, metav1.GetOptions{})
+	if err == nil && lease.Spec.RenewTime != nil && id.Version != "" { // forbidden, or no leader election: nothing to tell by
+		s.ManagerSeen = lease.Spec.RenewTime.Time
+	}
 	if v, err := here.Kube.Discovery().ServerVersion(); err == nil {
 		s.LocalKubernetes = v.GitVersion
 	}

@@ -22,6 +22,11 @@ func (d *desk) examine(name string) (doctor.Report, int) {
 	if err := json.Unmarshal([]byte(got.Out), &reports); err != nil || len(reports) != 1 {
 		d.t.Fatalf("reading the reports: %v", err)
 	}
+	for _, f := range reports[0].Findings {
+		if (f.Severity == doctor.Error || f.Severity == doctor.Warning) && f.Repair == "" {
+			d.t.Errorf("nothing is said that repairs %+v", f)
+		}
+	}
 	return reports[0], got.Code
 }
 

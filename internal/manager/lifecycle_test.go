@@ -1,6 +1,7 @@
 package manager_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -248,5 +249,18 @@ func TestAManagerRefusesToStartOnContradictions(t *testing.T) {
 				t.Error("it started")
 			}
 		})
+	}
+}
+
+func TestAManagerRefusesTheClustersOfAnotherName(t *testing.T) {
+	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h.tieByToken("alpha", alpha, alpha.Server)
+	h.ready("alpha")
+	h.stop()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err := manager.Run(ctx, manager.Options{ClusterName: "renamed", ManagementOnly: true, Config: h.config, Log: logged, MetricsAddr: "0", ProbeAddr: "0"})
+	if err == nil || !strings.Contains(err.Error(), "start with --cluster-name "+h.local) {
+		t.Errorf("it started under another name, or did not say what to do: %v", err)
 	}
 }

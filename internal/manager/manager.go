@@ -97,6 +97,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseOtherName(ctx, mgr.GetAPIReader(), o); err != nil {
+		return err
+	}
 	links := fleet.New(ctx)
 	defer links.Close()
 	if o.Started != nil {

@@ -14,6 +14,31 @@ import (
 	"github.com/hawser-io/hawser/internal/version"
 )
 
+// refuseOtherName fails where RemoteClusters are held under another name of the local cluster: what was
+// installed in the remote clusters is named after it, so that none of it would be found again.
+func refuseOtherName(ctx context.Context, c client.Reader, o Options) error {
+	var cm corev1.ConfigMap
+	err := c.Get(ctx, client.ObjectKey{Namespace: o.Namespace, Name: v1alpha1.ManagerConfigMap}, &cm)
+	name := cm.Data[v1alpha1.ClusterNameKey]
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading ConfigMap %q in namespace %q: %w", v1alpha1.ManagerConfigMap, o.Namespace, err)
+	}
+	if err != nil || name == "" || name == o.ClusterName {
+		return nil
+	}
+	var all v1alpha1.RemoteClusterList
+	if err := c.List(ctx, &all); err != nil {
+		return fmt.Errorf("listing RemoteClusters: %w", err)
+	}
+	for _, rc := range all.Items {
+		if rc.Spec.Auth.Type != v1alpha1.AuthInCluster {
+			return fmt.Errorf("this cluster is known to its remote clusters as %q (ConfigMap %q in namespace %q), and RemoteCluster %q is joined under that name: start with --cluster-name %s, or leave every remote cluster first (hawser leave)",
+				name, v1alpha1.ManagerConfigMap, o.Namespace, rc.Name, name)
+		}
+	}
+	return nil
+}
+
 // presence says, when a manager takes over, who the local cluster is: in the ConfigMap that the
 // commands read, and as a member of its own fleet.
 type presence struct {

@@ -75,6 +75,8 @@ type Surroundings struct {
 	Local string
 	// Namespace of the local cluster that Hawser runs in.
 	Namespace string
+	// ManagerSeen is when the manager last renewed its Lease; zero if it holds none that we may read.
+	ManagerSeen time.Time
 	// ManagerVersion and LocalKubernetes are versions of the local side; empty if not known.
 	ManagerVersion  string
 	LocalKubernetes string

@@ -123,6 +123,9 @@ func TestWayEndsWhereItIsWrong(t *testing.T) {
 			var got []string
 			for _, f := range e.report.Findings {
 				got = append(got, f.Check+" "+string(f.Severity))
+				if f.Severity == Error && f.Repair == "" {
+					t.Errorf("nothing repairs %+v", f)
+				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
@@ -150,13 +153,15 @@ func TestManagerIsComparedWithWhatIsSeenFromHere(t *testing.T) {
 			"it reports Reachable as False (Timeout): because; from here it is fine, so look at the manager's own way to the cluster"},
 		"only we see it fail": {[]metav1.Condition{reachable(metav1.ConditionTrue, "Answering")}, reachable(metav1.ConditionFalse, "Timeout"), Warning,
 			"it reports Reachable as True (Answering)"},
+		"the manager stays at the old address": {[]metav1.Condition{reachable(metav1.ConditionTrue, v1alpha1.ReasonAddressUnproven)}, reachable(metav1.ConditionUnknown, "NotProbed"), Error,
+			"spec.server is https://new, but the manager's connection is not there: because"},
 		"both see it well": {[]metav1.Condition{reachable(metav1.ConditionTrue, "Answering"), {Type: v1alpha1.Ready, Status: metav1.ConditionTrue}},
 			reachable(metav1.ConditionTrue, "Answering"), OK, "it reports the cluster as Ready"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "alpha"}}
-			rc.Status.Conditions = test.manager
+			rc.Spec.Server, rc.Status.Conditions = "https://new", test.manager
 			e := &examination{Patient: Patient{Cluster: rc}, linked: true, state: connection.State{Conditions: []metav1.Condition{test.here}}}
 			e.checkManager()
 			if test.want == "" {
@@ -164,6 +169,9 @@ func TestManagerIsComparedWithWhatIsSeenFromHere(t *testing.T) {
 					t.Errorf("found %+v", e.report.Findings)
 				}
 				return
+			}
+			if got := e.report.Findings[0]; got.Severity != OK && got.Repair == "" {
+				t.Errorf("nothing repairs %+v", got)
 			}
 			if got := e.report.Findings[0]; got.Severity != test.want || !strings.HasPrefix(got.Message, test.message) {
 				t.Errorf("got %+v, want %s: %s", got, test.want, test.message)

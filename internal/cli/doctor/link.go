@@ -41,7 +41,7 @@ func (e *examination) connect(ctx context.Context) (conn *connection.Connection,
 	running, cancel := context.WithCancel(ctx)
 	changed := make(chan struct{}, 1)
 	conn = connection.New(e.spec, e.Source, connection.Options{
-		Clock: e.Clock, ProbeInterval: time.Hour, UserAgent: e.UserAgent,
+		Clock: e.Clock, ProbeInterval: time.Hour, UserAgent: e.UserAgent, Version: e.ManagerVersion,
 		Changed: func() {
 			select {
 			case changed <- struct{}{}:
@@ -130,19 +130,19 @@ func (e *examination) tellVerbs() {
 	}
 }
 
-// Kubernetes versions that features of the member side begin with.
-var (
-	leastKubernetes  = version.MustParseGeneric("1.28") // SelfSubjectReview
-	policyKubernetes = version.MustParseGeneric("1.30") // ValidatingAdmissionPolicy
-)
+// policyKubernetes is the first that serves ValidatingAdmissionPolicy, by which the member side caps lifetimes.
+var policyKubernetes = version.MustParseGeneric("1.30")
 
 func (e *examination) tellVersions() {
+	if c := e.state.Condition(v1alpha1.Compatible); c.Reason == v1alpha1.ReasonVersionSkew {
+		why, _, _ := strings.Cut(c.Message, ". Repair it:")
+		e.add("versions", Error, e.rejoin(), "%s", why)
+		return
+	}
 	remote, err := version.ParseGeneric(e.state.KubernetesVersion)
 	switch {
 	case err != nil:
-		e.add("versions", Warning, "", "the cluster does not tell its version")
-	case remote.LessThan(leastKubernetes):
-		e.add("versions", Error, "upgrade the remote cluster", "Kubernetes %s is older than %s, which Hawser needs", e.state.KubernetesVersion, leastKubernetes)
+		e.add("versions", Warning, "grant system:public-info-viewer there: kubectl --context CONTEXT create clusterrolebinding version --clusterrole system:public-info-viewer --group system:authenticated", "the cluster does not tell its version")
 	case remote.LessThan(policyKubernetes):
 		e.add("versions", Warning, "upgrade the remote cluster", "Kubernetes %s is older than %s: nothing caps the lifetime of tokens there", e.state.KubernetesVersion, policyKubernetes)
 	default:

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,10 +17,16 @@ func (e *examination) checkTwins() {
 	}
 }
 
+// managerFresh is how old the manager's Lease may be: it is renewed every few seconds, and good for fifteen.
+const managerFresh = time.Minute
+
 // checkManager compares what was found from here with what the manager reports, which sits elsewhere
 // and may have seen what we have not.
 func (e *examination) checkManager() {
 	conditions := e.Cluster.Status.Conditions
+	if seen := e.ManagerSeen; !seen.IsZero() && e.Clock.Since(seen) > managerFresh {
+		e.add("manager", Error, "kubectl -n "+e.Namespace+" rollout restart deploy/hawser", "it does not run: it last renewed its Lease at %s, and what follows is older still", stamp(seen))
+	}
 	if len(conditions) == 0 {
 		e.add("manager", Error, "kubectl -n "+e.Namespace+" get pods", "no manager has reported on this cluster: it does not run, or may not write the status")
 		return
@@ -47,12 +54,15 @@ func (e *examination) compare(c metav1.Condition) bool {
 	failsHere := e.linked && ours.Status == metav1.ConditionFalse
 	switch {
 	case c.Type == v1alpha1.Ready:
+	case c.Reason == v1alpha1.ReasonAddressUnproven:
+		e.add("manager", Error, e.rejoin(), "spec.server is %s, but the manager's connection is not there: %s", e.Cluster.Spec.Server, c.Message)
+		return false
 	case c.Status == metav1.ConditionFalse && !failsHere:
 		why, _, _ := strings.Cut(c.Message, ". Repair it:")
 		e.add("manager", Error, e.managerRepair(c), "it reports %s as False (%s): %s%s", c.Type, c.Reason, why, e.contrast(ours))
 		return false
 	case c.Status == metav1.ConditionTrue && failsHere && c.Type != v1alpha1.CredentialFresh:
-		e.add("manager", Warning, "", "it reports %s as True (%s): what was found here may be so only from here, or since a moment ago", c.Type, c.Reason)
+		e.add("manager", Warning, e.fromManager(), "it reports %s as True (%s): what was found here may be so only from here, or since a moment ago", c.Type, c.Reason)
 		return false
 	}
 	return true
@@ -69,9 +79,14 @@ func (e *examination) contrast(ours metav1.Condition) string {
 func (e *examination) managerRepair(c metav1.Condition) string {
 	switch c.Reason {
 	case v1alpha1.ReasonDNSFailed, v1alpha1.ReasonDialFailed, v1alpha1.ReasonTimeout:
-		return "kubectl -n " + e.Namespace + " exec deploy/hawser -- hawser check " + e.name()
+		return e.fromManager()
 	case v1alpha1.ReasonClockSkew:
 		return "chronyc tracking (on both sides)"
 	}
 	return e.rejoin()
+}
+
+// fromManager is the command that looks from where the manager is.
+func (e *examination) fromManager() string {
+	return "kubectl -n " + e.Namespace + " exec deploy/hawser -- hawser check " + e.name()
 }

@@ -66,7 +66,7 @@ func (e *examination) checkTCP(ctx context.Context, check string, via *url.URL) 
 	started := e.Clock.Now()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		e.add(check, Error, "see whether it runs, and what on the way drops or refuses packets: nc -vz "+via.Hostname()+" "+portOf(via),
+		e.add(check, Error, "if it moved: "+e.rejoin()+"; otherwise start it, or open the way to it, and try: nc -vz "+via.Hostname()+" "+portOf(via),
 			"connecting to %s: %s", address, reasonOf(err))
 		return false
 	}

@@ -1,0 +1,37 @@
+package connection
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/version"
+)
+
+// leastKubernetes is the first that serves SelfSubjectReview, by which a credential is proved.
+var leastKubernetes = version.MustParseGeneric("1.28")
+
+// maxMinorSkew is how many minor releases a member install and the manager may be apart.
+const maxMinorSkew = 1
+
+// versionSkew says what is too far apart to work together, and what mends it; "" where nothing is. A
+// version that is none, as that of a build from a work tree, is compared with nothing.
+func versionSkew(name, kubernetes, member, own string) string {
+	if v, err := version.ParseGeneric(kubernetes); err == nil && v.LessThan(leastKubernetes) {
+		return fmt.Sprintf("Kubernetes %s is older than %s, which Hawser needs: upgrade the remote cluster", kubernetes, leastKubernetes)
+	}
+	theirs, err := version.ParseSemantic(member)
+	if err != nil {
+		return ""
+	}
+	ours, err := version.ParseSemantic(own)
+	if err != nil {
+		return ""
+	}
+	apart := int(ours.Minor()) - int(theirs.Minor())
+	switch {
+	case ours.Major() == theirs.Major() && -maxMinorSkew <= apart && apart <= maxMinorSkew:
+		return ""
+	case ours.LessThan(theirs):
+		return fmt.Sprintf("its member install is of Hawser %s, and this manager is %s: upgrade the manager", member, own)
+	}
+	return fmt.Sprintf("its member install is of Hawser %s, and this manager is %s. Repair it: %s", member, own, repair(name))
+}

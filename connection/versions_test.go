@@ -1,0 +1,37 @@
+package connection
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestVersionsThatAreTooFarApart(t *testing.T) {
+	cases := map[string]struct {
+		kubernetes, member, own string
+		want                    string // a part of the message; empty: they go together
+	}{
+		"the same":                              {"v1.36.3", "v0.4.0", "v0.4.0", ""},
+		"another patch":                         {"v1.36.3", "v0.4.9", "v0.4.0", ""},
+		"the next minor release":                {"v1.36.3", "v0.5.0", "v0.4.0", ""},
+		"the one before":                        {"v1.36.3", "v0.3.7", "v0.4.0", ""},
+		"a member of two minor releases ago":    {"v1.36.3", "v0.2.0", "v0.4.0", "hawser join a --remote-context"},
+		"a manager of two minor releases ago":   {"v1.36.3", "v0.6.0", "v0.4.0", "upgrade the manager"},
+		"another major release":                 {"v1.36.3", "v1.0.0", "v2.0.0", "hawser join a"},
+		"a build from a work tree":              {"v1.36.3", "v0.2.0", "devel", ""},
+		"a member install from a work tree":     {"v1.36.3", "devel", "v0.4.0", ""},
+		"a pre-release":                         {"v1.36.3", "v0.4.0-rc.1", "v0.4.0", ""},
+		"no member install":                     {"v1.36.3", "", "v0.4.0", ""},
+		"Kubernetes without SelfSubjectReview":  {"v1.27.16", "v0.4.0", "v0.4.0", "older than 1.28"},
+		"the oldest Kubernetes":                 {"v1.28.0", "v0.4.0", "v0.4.0", ""},
+		"Kubernetes with a distribution's mark": {"v1.33.1-eks-abcdef", "v0.4.0", "v0.4.0", ""},
+		"Kubernetes that tells nothing":         {"", "v0.4.0", "v0.4.0", ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := versionSkew("a", c.kubernetes, c.member, c.own)
+			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+				t.Errorf("got %q, want one with %q", got, c.want)
+			}
+		})
+	}
+}
