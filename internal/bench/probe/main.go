@@ -8,8 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -18,8 +16,6 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -132,7 +128,7 @@ func fill(ctx context.Context, f *fleet.Fleet, targets []bench.Target, interval 
 // writes runs a whole manager over 500 RemoteClusters, and counts the changes of any of them while nothing happens.
 func writes(b *bench.Bench, targets []bench.Target) error {
 	hub := targets[0]
-	if err := apply(b.Ctx, hub.Admin); err != nil {
+	if err := b.Install(hub.Admin); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(b.Ctx)
@@ -213,35 +209,6 @@ func declare(ctx context.Context, admin client.Client, name string, t bench.Targ
 	rc.Spec.Server, rc.Spec.CAData = t.Cluster.Server, base64.StdEncoding.EncodeToString(t.Cluster.CA())
 	rc.Spec.Auth.Type = v1alpha1.AuthBearerToken
 	return errors.Join(admin.Create(ctx, secret), admin.Create(ctx, rc))
-}
-
-// apply installs the CRD and the namespace of the manager.
-func apply(ctx context.Context, admin client.Client) error {
-	files, err := filepath.Glob("config/*/*.yaml")
-	if err != nil {
-		return err
-	}
-	for _, name := range files {
-		file, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		decoder := utilyaml.NewYAMLOrJSONDecoder(file, 4096)
-		for {
-			obj := &unstructured.Unstructured{}
-			if decoder.Decode(&obj.Object) != nil {
-				break
-			}
-			if len(obj.Object) == 0 { // a comment between two separators
-				continue
-			}
-			if err := client.IgnoreAlreadyExists(admin.Create(ctx, obj)); err != nil {
-				return fmt.Errorf("applying %s: %w", name, err)
-			}
-		}
-		_ = file.Close()
-	}
-	return bench.Until(ctx, "the CRD", func() bool { return admin.List(ctx, &v1alpha1.RemoteClusterList{}) == nil })
 }
 
 func cpuTime() time.Duration {
