@@ -78,17 +78,20 @@ func authenticated(name string, f facts, now time.Time) metav1.Condition {
 	case r.Credential.IsZero() && r.InputErr == nil:
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNoCredential, "no credential has been tried yet")
 	case r.Credential.IsZero():
-		if in := inputError(r.InputErr); in != nil {
+		if in := inputError(r.InputErr); in != nil && !errors.Is(in, credential.ErrRefused) {
 			return condition(kind, metav1.ConditionFalse, in.Reason, "%s", describe(in))
+		} else if in != nil {
+			return condition(kind, metav1.ConditionFalse, in.Reason, "%s. Repair it: %s", describe(in), revive(name, f))
 		}
 		if errors.Is(r.InputErr, credential.ErrRefused) {
-			return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRefused, "%s. Repair it: %s", describe(r.InputErr), repair(name))
+			return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRefused, "%s. Repair it: %s", describe(r.InputErr), revive(name, f))
 		}
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNoCredential, "the credential could not be tried: %s", describe(r.InputErr))
 	case r.Credential.ExpiredAt(now):
-		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonExpired, "the credential expired at %s. Repair it: %s", stamp(r.Credential.ExpiresAt), repair(name))
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonExpired, "the credential expired at %s. Repair it: %s", stamp(r.Credential.ExpiresAt), revive(name, f))
 	case errors.Is(f.seen.err, credential.ErrRefused):
-		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRefused, "%s. Repair it: %s", describe(f.seen.err), repair(name))
+		reason, why := refusal(f)
+		return condition(kind, metav1.ConditionFalse, reason, "%s. Repair it: %s", describe(why), revive(name, f))
 	case f.seen.err != nil || !f.seen.probed:
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "last known as %s", r.Identity.User)
 	}
@@ -227,7 +230,26 @@ func until(c credential.Credential) string {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// repair is the one command that mends a dead credential.
+// refusal is why the credential in use is refused: what its source found out, or the bare fact.
+func refusal(f facts) (reason string, why error) {
+	for _, err := range []error{f.renewal.RenewErr, f.renewal.InputErr} {
+		if in := inputError(err); in != nil && errors.Is(in, credential.ErrRefused) {
+			return in.Reason, in
+		}
+	}
+	return v1alpha1.ReasonRefused, f.seen.err
+}
+
+// revive is the one command that mends a dead credential, or, where it grows from what is not kept in
+// the cluster, finds the link that broke.
+func revive(name string, f facts) string {
+	if f.authType == string(v1alpha1.AuthEKS) {
+		return "hawser aws check " + name
+	}
+	return repair(name)
+}
+
+// repair is the one command that installs the member side and a credential anew.
 func repair(name string) string { return "hawser join " + name + " --remote-context CONTEXT" }
 
 // ephemeral is our own side of a TCP connection in an error of package net: it differs every time.

@@ -25,6 +25,8 @@ type State struct {
 	// Subject is who the cluster says that we are. ExpiresAt is zero for a credential that never expires.
 	Subject              string
 	ExpiresAt, RenewedAt time.Time
+	// Binding is the server that the credential in use was proved at; nil before that.
+	Binding *credential.Binding
 	// Renewals, and RenewalFailures by reason, count since the connection was made.
 	Renewals        int
 	RenewalFailures map[string]int
@@ -68,6 +70,8 @@ type facts struct {
 	latency time.Duration
 	// own is the version of Hawser that holds the connection.
 	own string
+	// authType of the spec.
+	authType string
 	// failures to renew, by reason.
 	failures map[string]int
 }
@@ -100,6 +104,7 @@ func failureReason(err error) string {
 // compute makes the state from the facts. Callers hold c.mu, or are New.
 func (c *Connection) compute() State {
 	f, now := c.facts, c.options.Clock.Now()
+	f.authType = c.spec.AuthType
 	s := State{
 		ClusterID:         f.seen.clusterID,
 		ClusterProperty:   f.seen.clusterProperty,
@@ -108,6 +113,7 @@ func (c *Connection) compute() State {
 		Subject:           f.renewal.Identity.User,
 		ExpiresAt:         f.renewal.Credential.ExpiresAt,
 		RenewedAt:         f.renewal.SwappedAt,
+		Binding:           f.renewal.Credential.Binding,
 		Renewals:          f.renewal.Renewals,
 		RenewalFailures:   maps.Clone(f.failures),
 		Latency:           f.latency,

@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,6 +46,8 @@ type Credential struct {
 	Origin string
 	// Watched says that only a changed input replaces the credential.
 	Watched bool
+	// RenewAfter is how long after it was obtained the credential is renewed. Zero means half of its life.
+	RenewAfter time.Duration
 	// Binding is the server that the credential was proved at. It is shown to no other, unless
 	// that one is vouched for by the same CA. Nil before the first proof.
 	Binding *Binding
@@ -71,6 +74,16 @@ func (b *Binding) Admits(endpoint Endpoint, roots []string) bool {
 		return true
 	}
 	return len(b.Roots) == 0 && b.Server == endpoint.Server && b.TLSServerName == endpoint.TLSServerName && b.CA == Fingerprint(endpoint.CAData)
+}
+
+// RootSums are the SHA-256 sums, in hex, of the certificates of a PEM bundle, as Binding.Roots has them.
+func RootSums(bundle []byte) []string {
+	var sums []string
+	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+		sum := sha256.Sum256(block.Bytes)
+		sums = append(sums, hex.EncodeToString(sum[:]))
+	}
+	return sums
 }
 
 // Certificate is a client certificate with its key.
@@ -180,16 +193,20 @@ func (c Credential) ExpiredAt(now time.Time) bool {
 	return ok && !now.Before(end)
 }
 
-// RenewAt is half of the credential's life plus or minus a twentieth, by jitter
-// in [0,1): early enough to fail for as long again, spread so that credentials
-// made together are not renewed together. ok is false where it never expires.
+// RenewAt is half of the credential's life, or RenewAfter, plus or minus a twentieth of
+// its life, by jitter in [0,1): early enough to fail for as long again, spread so that
+// credentials made together are not renewed together. ok is false where it never expires.
 func (c Credential) RenewAt(jitter float64) (at time.Time, ok bool) {
 	end, ok := c.Deadline()
 	if !ok {
 		return time.Time{}, false
 	}
 	life := c.Lifetime()
-	return end.Add(-life/2 + time.Duration((jitter-0.5)*0.1*float64(life))), true
+	left := life / 2
+	if c.RenewAfter > 0 && c.RenewAfter < life {
+		left = life - c.RenewAfter
+	}
+	return end.Add(-left + time.Duration((jitter-0.5)*0.1*float64(life))), true
 }
 
 // Fingerprint names an input without giving it away. Parts are kept apart, so
@@ -219,6 +236,12 @@ type Source interface {
 type Keeper interface {
 	// Keep persists c, which is in use from now on.
 	Keep(ctx context.Context, c Credential) error
+}
+
+// Explainer is a Source that can find out why a cluster does not know what it made.
+type Explainer interface {
+	// Explain returns refused, or an error that wraps it and says what is behind it.
+	Explain(ctx context.Context, refused error) error
 }
 
 // Link makes one-off requests to the connection's cluster with a given credential, over the

@@ -61,7 +61,7 @@ func (r *Renewer) renew(ctx context.Context) {
 		who, err = r.Link.Prove(ctx, next)
 	}
 	if err != nil {
-		r.state.RenewErr = err
+		r.state.RenewErr = explain(ctx, r.maker, err)
 		r.state.Failures++
 		r.nextRenewal = r.Clock.Now().Add(backoff(firstBackoff, r.renewTries))
 		r.renewTries++
@@ -130,9 +130,18 @@ func (r *Renewer) tryAll(ctx context.Context, candidates []Credential) error {
 			}
 			return nil
 		}
-		errs = append(errs, err)
+		errs = append(errs, explain(ctx, r.current, err))
 	}
 	return errors.Join(errs...)
+}
+
+// explain asks the source of a refused credential what is behind it.
+func explain(ctx context.Context, source Source, err error) error {
+	e, ok := source.(Explainer)
+	if !ok || !errors.Is(err, ErrRefused) {
+		return err
+	}
+	return e.Explain(ctx, err)
 }
 
 func (r *Renewer) swap(ctx context.Context, c Credential, who Identity) {

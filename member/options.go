@@ -43,6 +43,18 @@ func IdentityOf(auth v1alpha1.Auth) Identity {
 	}
 }
 
+// GroupsOf returns the groups that a way to authenticate puts a connection into, to be given its rights
+// as Options.Groups: v1alpha1.MembersGroup for eks, by an access entry, and none for the others.
+//
+// A group has no namespace: whoever is in it has the rights of every connection of this kind into the
+// same remote cluster.
+func GroupsOf(auth v1alpha1.Auth) []string {
+	if auth.Type == v1alpha1.AuthEKS {
+		return []string{v1alpha1.MembersGroup}
+	}
+	return nil
+}
+
 // maxLocalLength leaves room for hawser-from- in a DNS label.
 const maxLocalLength = 50
 

@@ -37,6 +37,8 @@ const (
 	VersionAnnotation = "hawser.io/version"
 	// Finalizer keeps a RemoteCluster until what it made on both sides is gone.
 	Finalizer = "hawser.io/remote-cluster"
+	// IdentityFinalizer keeps an AWSIdentity while something names it.
+	IdentityFinalizer = "hawser.io/aws-identity"
 	// FieldManager is the owner of the fields that Hawser applies.
 	FieldManager = "hawser"
 )

@@ -228,6 +228,26 @@ type RemoteClusterStatus struct {
 	// Credential says whose credential is in use and until when.
 	// +optional
 	Credential *CredentialStatus `json:"credential,omitempty"`
+	// Endpoint is where the credential in use was proved. It is shown to no other server unless the same CA
+	// vouches for that one.
+	// +optional
+	Endpoint *EndpointStatus `json:"endpoint,omitempty"`
+}
+
+// EndpointStatus is an API server that has proved to be the right one.
+type EndpointStatus struct {
+	// Server is its address.
+	Server string `json:"server"`
+	// TLSServerName is the name that was asked of its certificate, where it is not the host of server.
+	// +optional
+	TLSServerName string `json:"tlsServerName,omitempty"`
+	// CA is the fingerprint of the CA bundle that it was verified with.
+	// +optional
+	CA string `json:"ca,omitempty"`
+	// Roots are the SHA-256 sums, in hex, of the CA certificates that vouched for it, without those of the system.
+	// +optional
+	// +listType=atomic
+	Roots []string `json:"roots,omitempty"`
 }
 
 // CredentialStatus describes the credential in use, without the credential.

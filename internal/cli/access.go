@@ -12,6 +12,7 @@ import (
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/internal/manager"
 	"github.com/hawser-io/hawser/internal/version"
+	"github.com/hawser-io/hawser/inventory/capa"
 	inventory "github.com/hawser-io/hawser/inventory/remotecluster"
 	"github.com/hawser-io/hawser/member"
 )
@@ -35,8 +36,16 @@ func (atRest) Renew(_ context.Context, current credential.Credential, _ credenti
 }
 
 // sourceOf returns the credential source of a RemoteCluster as the manager makes it.
-func (d *deps) sourceOf(here *cluster, rc *v1alpha1.RemoteCluster) (credential.Source, error) {
+// With auth.type eks it starts from the AWS identity of whoever runs the command.
+func (d *deps) sourceOf(ctx context.Context, here *cluster, rc *v1alpha1.RemoteCluster) (credential.Source, error) {
 	sources := manager.Sources{Client: here.Kube, Config: here.Config, Namespace: d.namespace, Clock: d.clock}
+	if rc.Spec.Auth.Type == v1alpha1.AuthEKS {
+		inAWS, err := manager.NewAWS(ctx, here.Client, here.Kube.CoreV1().Secrets(d.namespace), capa.DefaultNamespace, d.clock)
+		if err != nil {
+			return nil, err
+		}
+		sources.AWS = inAWS
+	}
 	return sources.New(rc)
 }
 
@@ -52,7 +61,7 @@ func (d *deps) open(ctx context.Context, here *cluster, rc *v1alpha1.RemoteClust
 		return nil, err
 	}
 	spec.Checks = nil
-	source, err := d.sourceOf(here, rc)
+	source, err := d.sourceOf(ctx, here, rc)
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func (d *deps) check(ctx context.Context, names []string, f checkFlags) error {
 	var group sync.WaitGroup
 	for i := range chosen {
 		patient := doctor.Patient{Cluster: &chosen[i], Twins: twins(all, &chosen[i])}
-		if source, err := d.sourceOf(here, &chosen[i]); err != nil {
+		if source, err := d.sourceOf(ctx, here, &chosen[i]); err != nil {
 			patient.SourceErr = err
 		} else {
 			patient.Source = atRest{source}

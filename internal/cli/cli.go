@@ -86,9 +86,9 @@ or of --context. A cluster that is joined is named by its own context.`,
 		&cobra.Group{ID: groupRun, Title: "Installing and running Hawser:"},
 	)
 	root.AddCommand(
-		newJoin(d), newLeave(d),
+		newJoin(d), newLeave(d), newAWS(d),
 		newClusters(d), newCheck(d), newRotate(d), newRevoke(d),
-		newMember(d), newManager(d),
+		newAWS(d), newMember(d), newManager(d),
 		newVersion(d), newExitCodes(),
 	)
 	markStart(d, root)

@@ -32,12 +32,13 @@ type joinFlags struct {
 	timeout      time.Duration
 	dryRun       bool
 	replace      bool
+	eks          joinEKSFlags
 }
 
 func newJoin(d *deps) *cobra.Command {
 	var f joinFlags
 	cmd := &cobra.Command{
-		Use:     "join NAME --remote-context CONTEXT",
+		Use:     "join NAME --remote-context CONTEXT | join NAME --from-eks --region REGION",
 		GroupID: groupConnect,
 		Short:   "Connect a cluster, or repair the connection to it",
 		Long: `Connect a remote cluster under a name, with your own rights on both sides.
@@ -56,13 +57,17 @@ Ways to authenticate:
   mtls          a client certificate. --renew csr: Hawser renews it, which takes member
                 controllers in the remote cluster. --renew watch: somebody replaces it
   kubeconfig    a kubeconfig with such a token, which somebody has to replace
+  eks           an identity in AWS, whom an access entry puts into the group
+                hawser-members; nothing is stored. --access-entry makes the entry, too
 
 --lifetime is 24h for what Hawser renews and 720h for the rest. No secret is ever printed.`,
 		Example: `  hawser join alpha --remote-context alpha-admin
   hawser join alpha --remote-context alpha-admin --dry-run
   hawser join beta --remote-context beta-admin --auth mtls --renew csr
   # the manager reaches it by another address than you do
-  hawser join gamma --remote-context gamma-admin --server https://10.0.0.7:6443`,
+  hawser join gamma --remote-context gamma-admin --server https://10.0.0.7:6443
+  # an EKS cluster, where you are an admin by your own AWS credentials
+  hawser join prod --auth eks --region eu-north-1 --identity staging --from-eks --access-entry`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j := &joining{d: d, flags: f, name: args[0], given: cmd.Flags().Changed}
@@ -72,9 +77,9 @@ Ways to authenticate:
 		},
 		ValidArgsFunction: d.completeClusters(1),
 	}
-	f.remote.add(cmd, "where you are an admin (required)")
+	f.remote.add(cmd, "where you are an admin (required, or --from-eks)")
 	flags := cmd.Flags()
-	flags.StringVar(&f.auth, "auth", "", "way to authenticate: bearerToken, mtls or kubeconfig (default: as it is, bearerToken for a new cluster)")
+	flags.StringVar(&f.auth, "auth", "", "way to authenticate: bearerToken, mtls, kubeconfig or eks (default: as it is, bearerToken for a new cluster)")
 	flags.StringVar(&f.renew, "renew", "", "with --auth mtls: csr or watch (default: csr if the member controllers run there)")
 	flags.StringSliceVar(&f.capabilities, "capabilities", nil, "what the connection is for: connect (always), endpoints")
 	flags.StringVar(&f.server, "server", "", "address by which the manager reaches the remote cluster (default: that of the context)")
@@ -86,10 +91,11 @@ Ways to authenticate:
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long to wait until the cluster is Ready")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print every object on each side, and change nothing")
 	flags.BoolVar(&f.replace, "replace", false, "go on although NAME is another cluster now, or a Secret of yours would be overwritten")
+	f.eks.add(cmd)
 	fixed := func(flag string, values ...string) {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
-	fixed("auth", "bearerToken", "mtls", "kubeconfig")
+	fixed("auth", "bearerToken", "mtls", "kubeconfig", "eks")
 	fixed("renew", "csr", "watch")
 	fixed("capabilities", "connect", "endpoints")
 	return cmd
@@ -98,9 +104,9 @@ Ways to authenticate:
 // validate refuses what needs no cluster to be refused.
 func (f *joinFlags) validate(name string) error {
 	switch v1alpha1.AuthType(f.auth) {
-	case "", v1alpha1.AuthBearerToken, v1alpha1.AuthMTLS, v1alpha1.AuthKubeconfig:
+	case "", v1alpha1.AuthBearerToken, v1alpha1.AuthMTLS, v1alpha1.AuthKubeconfig, v1alpha1.AuthEKS:
 	default:
-		return usageError("--auth %q: join knows bearerToken, mtls and kubeconfig", f.auth)
+		return usageError("--auth %q: join knows bearerToken, mtls, kubeconfig and eks", f.auth)
 	}
 	switch {
 	case member.ValidateLocal(name) != nil: // the same rule as for RemoteClusters
@@ -109,8 +115,10 @@ func (f *joinFlags) validate(name string) error {
 		return usageError("--renew is only for --auth mtls")
 	case f.renew != "" && f.renew != string(v1alpha1.RenewByCSR) && f.renew != string(v1alpha1.RenewByWatch):
 		return usageError("--renew %q: there is only csr and watch", f.renew)
-	case !f.remote.given():
+	case !f.remote.given() && !f.eks.fromEKS:
 		return usageError("--remote-context is missing: name the context of the cluster to join")
+	case f.remote.given() && f.eks.fromEKS:
+		return usageError("--from-eks and --remote-context: choose one")
 	case f.lifetime != 0 && (f.lifetime < 10*time.Minute || f.lifetime%time.Second != 0):
 		return usageError("--lifetime %s: use whole seconds, and 10m at least, since an API server grants no less", f.lifetime)
 	case f.server != "" && !strings.HasPrefix(f.server, "https://"):
@@ -122,6 +130,9 @@ func (f *joinFlags) validate(name string) error {
 // run is join from beginning to end.
 func (j *joining) run(ctx context.Context) error {
 	if err := j.flags.validate(j.name); err != nil {
+		return err
+	}
+	if err := j.validateEKS(); err != nil {
 		return err
 	}
 	if err := j.prepare(ctx); err != nil {
@@ -138,6 +149,9 @@ func (j *joining) run(ctx context.Context) error {
 	}
 	if err := j.settle(ctx); err != nil {
 		return fmt.Errorf("joining cluster %q: taking the rights of its old identity away: %w", j.name, err)
+	}
+	if err := j.forgetStored(ctx); err != nil {
+		return fmt.Errorf("joining cluster %q: %w", j.name, err)
 	}
 	return nil
 }

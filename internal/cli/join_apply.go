@@ -15,6 +15,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/internal/cli/install"
+	"github.com/hawser-io/hawser/member"
 )
 
 // apply brings both sides to what was decided: the member side, the credential, its Secret, and
@@ -22,6 +23,9 @@ import (
 func (j *joining) apply(ctx context.Context) error {
 	if err := j.applyMember(ctx); err != nil {
 		return err
+	}
+	if j.auth.Type == v1alpha1.AuthEKS {
+		return j.applyEKS(ctx)
 	}
 
 	list := changes{d: j.d, title: "In the local cluster:"}
@@ -58,7 +62,10 @@ func (j *joining) applyMember(ctx context.Context) error {
 	list := changes{d: j.d, title: "In the remote cluster:"}
 	options := j.options
 	if j.moving {
-		options.Users = []string{j.existing.Status.Credential.Subject}
+		if _, own := ownSubject(j.existing.Status.Credential.Subject, j.local); own {
+			options.Users = []string{j.existing.Status.Credential.Subject}
+		}
+		options.Groups = append(options.Groups, member.GroupsOf(j.existing.Spec.Auth)...)
 	}
 	report := func(obj client.Object, what string) {
 		if _, account := obj.(*corev1.ServiceAccount); account && what == install.Created {
@@ -100,7 +107,7 @@ func (j *joining) stillGood(ctx context.Context) (bool, error) {
 	if rc == nil || rc.Spec.Auth.Type != j.auth.Type || rc.Spec.Auth.RenewsByCSR() != j.auth.RenewsByCSR() || rc.Annotations[v1alpha1.RevokedAnnotation] != "" {
 		return false, nil
 	}
-	source, err := j.d.sourceOf(j.here, rc)
+	source, err := j.d.sourceOf(ctx, j.here, rc)
 	if err != nil {
 		return false, err
 	}

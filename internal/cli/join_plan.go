@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/aws/access"
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/internal/version"
@@ -39,7 +40,9 @@ type joining struct {
 	auth        v1alpha1.Auth
 	lifetime    time.Duration
 	options     member.Options
-	moving      bool // from one identity of a member install to another
+	moving      bool          // from one identity of a member install to another
+	account     string        // that the EKS cluster is in, where AWS was asked
+	entry       access.Target // to be granted, with --access-entry
 
 	fresh bool // a credential was made
 }
@@ -50,7 +53,7 @@ func (j *joining) prepare(ctx context.Context) error {
 	if j.here, err = j.d.local(); err != nil {
 		return err
 	}
-	if j.there, err = j.d.remote(j.flags.remote); err != nil {
+	if j.there, err = j.reach(ctx); err != nil {
 		return err
 	}
 	if j.local, err = j.d.localName(ctx, j.here.Client, j.flags.localName); err != nil {
@@ -68,6 +71,9 @@ func (j *joining) prepare(ctx context.Context) error {
 	if j.auth, err = j.decideAuth(ctx); err != nil {
 		return err
 	}
+	if err := j.refuseEKSFlags(j.auth.Type); err != nil {
+		return err
+	}
 	j.lifetime = j.flags.lifetime
 	if j.lifetime == 0 {
 		j.lifetime = watchedLifetime
@@ -76,16 +82,29 @@ func (j *joining) prepare(ctx context.Context) error {
 		}
 	}
 	j.options = j.memberOptions()
-	if j.existing != nil && j.existing.Status.Credential != nil && j.existing.Annotations[v1alpha1.RevokedAnnotation] == "" {
-		old, own := ownSubject(j.existing.Status.Credential.Subject, j.local)
-		j.moving = own && (old == member.ServiceAccount) != (j.options.Identity == member.ServiceAccount)
-	}
+	j.moving = j.decideMove()
 	return j.options.Validate()
+}
+
+// decideMove reports whether the connection has another identity in the remote cluster than it will have.
+func (j *joining) decideMove() bool {
+	rc := j.existing
+	if rc == nil || rc.Status.Credential == nil || rc.Annotations[v1alpha1.RevokedAnnotation] != "" {
+		return false
+	}
+	old, own := ownSubject(rc.Status.Credential.Subject, j.local)
+	switch {
+	case rc.Spec.Auth.Type == v1alpha1.AuthEKS:
+		return j.auth.Type != v1alpha1.AuthEKS
+	case own && j.auth.Type == v1alpha1.AuthEKS:
+		return true
+	}
+	return own && (old == member.ServiceAccount) != (j.options.Identity == member.ServiceAccount)
 }
 
 // renews reports whether Hawser will renew the credential by itself.
 func (j *joining) renews() bool {
-	return j.auth.Type == v1alpha1.AuthBearerToken || j.auth.RenewsByCSR()
+	return j.auth.Type == v1alpha1.AuthBearerToken || j.auth.Type == v1alpha1.AuthEKS || j.auth.RenewsByCSR()
 }
 
 // endpoint is how the manager will reach the cluster: as the context does, unless flags say otherwise.
@@ -200,6 +219,10 @@ func (j *joining) decideAuth(ctx context.Context) (v1alpha1.Auth, error) {
 		}}
 	case v1alpha1.AuthMTLS:
 		return j.decideRenewal(ctx, auth)
+	case v1alpha1.AuthEKS:
+		var err error
+		auth.EKS, err = j.decideEKS(ctx)
+		return auth, err
 	default:
 		return auth, fmt.Errorf("join makes no credential for auth.type %s, which the RemoteCluster has: say with --auth what to move it to", auth.Type)
 	}
@@ -241,7 +264,7 @@ func (j *joining) refuseStolen(ctx context.Context, auth v1alpha1.Auth) error {
 	if j.existing == nil || j.existing.Annotations[v1alpha1.RevokedAnnotation] == "" || j.existing.Spec.Auth.Type != auth.Type || j.flags.replace {
 		return nil
 	}
-	source, err := j.d.sourceOf(j.here, j.existing)
+	source, err := j.d.sourceOf(ctx, j.here, j.existing)
 	if err != nil {
 		return err
 	}
@@ -264,8 +287,9 @@ func (j *joining) memberOptions() member.Options {
 		Identity:         member.IdentityOf(j.auth),
 		MaxTokenLifetime: max(member.DefaultMaxTokenLifetime, j.lifetime),
 		Version:          version.String(),
+		Groups:           member.GroupsOf(j.auth),
 	}
-	if o.Identity == member.Foreign { // a kubeconfig, which here holds a token of the connection's account
+	if j.auth.Type == v1alpha1.AuthKubeconfig { // which here holds a token of the connection's account
 		o.Identity = member.ServiceAccount
 	}
 	if j.existing != nil {

@@ -125,12 +125,16 @@ func (j *joining) printPlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	secret := j.secret()
-	secret.StringData = map[string]string{}
-	for _, key := range secretKeys(j.auth.Type) {
-		secret.StringData[key] = "[redacted]"
+	objs = []client.Object{j.remoteCluster(j.existing)}
+	if j.auth.Type != v1alpha1.AuthEKS {
+		secret := j.secret()
+		secret.StringData = map[string]string{}
+		for _, key := range secretKeys(j.auth.Type) {
+			secret.StringData[key] = "[redacted]"
+		}
+		objs = []client.Object{secret, objs[0]}
 	}
-	local, err := member.YAML([]client.Object{secret, j.remoteCluster(j.existing)})
+	local, err := member.YAML(objs)
 	if err != nil {
 		return err
 	}
@@ -140,7 +144,13 @@ func (j *joining) printPlan(ctx context.Context) error {
 		v1alpha1.AuthKubeconfig:  "a kubeconfig with a token of this account, by a TokenRequest",
 	}[j.auth.Type]
 	fmt.Fprintf(j.d.out, "# In the remote cluster %s. Everything of this connection is owned by its namespace.\n%s", j.clusterID, remote)
-	fmt.Fprintf(j.d.out, "---\n# Then, unless the present one still works: %s, good for %s.\n", how, j.lifetime)
+	if j.auth.Type == v1alpha1.AuthEKS {
+		if err := j.eksPlan(ctx); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(j.d.out, "---\n# Then, unless the present one still works: %s, good for %s.\n", how, j.lifetime)
+	}
 	_, err = fmt.Fprintf(j.d.out, "# In the local cluster %q.\n%s", j.local, local)
 	return err
 }

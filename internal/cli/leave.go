@@ -23,6 +23,7 @@ type leaveFlags struct {
 	localName string
 	timeout   time.Duration
 	force     bool
+	entry     leaveEKSFlags
 }
 
 func newLeave(d *deps) *cobra.Command {
@@ -56,6 +57,7 @@ It works when the remote cluster is gone, too, and then says what may be left th
 	cmd.Flags().StringVar(&f.localName, "local-name", "", "name of the local cluster (default: what the manager was started with)")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "how long to wait until everything is gone")
 	cmd.Flags().BoolVar(&f.force, "force", false, "do not wait for the manager: take its finalizer away")
+	f.entry.add(cmd)
 	return cmd
 }
 
@@ -69,6 +71,7 @@ type leaving struct {
 	rc          *v1alpha1.RemoteCluster
 	local       string
 	behind      string // why something may be left in the remote cluster
+	entry       *entryToLeave
 }
 
 func (l *leaving) run(ctx context.Context) error {
@@ -79,10 +82,13 @@ func (l *leaving) run(ctx context.Context) error {
 	if err := l.deleteCluster(ctx, list); err != nil {
 		return fmt.Errorf("leaving cluster %q: %w", l.name, err)
 	}
-	if err := l.deleteSecrets(ctx, list); err != nil {
+	if err := l.d.deleteSecrets(ctx, l.here, l.name, list); err != nil {
 		return fmt.Errorf("leaving cluster %q: %w", l.name, err)
 	}
 	list.end()
+	if err := l.entry.leave(ctx); err != nil {
+		return fmt.Errorf("leaving cluster %q: %w", l.name, err)
+	}
 	if l.there != nil {
 		remote := &changes{d: l.d, title: "In the remote cluster:"}
 		if err := install.Remove(ctx, l.there.Client, l.local, remote.report); err != nil {
@@ -94,10 +100,14 @@ func (l *leaving) run(ctx context.Context) error {
 	if l.behind == "" {
 		return nil
 	}
+	useful := "They are of no use to anybody once the credentials have expired."
+	if l.entry != nil {
+		useful = "They serve whoever else is in the group " + v1alpha1.MembersGroup + " there."
+	}
 	fmt.Fprintf(l.d.err, `In the remote cluster, namespace %q and the roles and bindings of this connection may be left: %s.
-They are of no use to anybody once the credentials have expired. Remove them with
+%s Remove them with
   hawser leave %s --local-name %s --remote-context CONTEXT
-`, v1alpha1.MemberNamespace(l.local), l.behind, l.name, l.local)
+`, v1alpha1.MemberNamespace(l.local), l.behind, useful, l.name, l.local)
 	return gaps()
 }
 
@@ -122,6 +132,9 @@ func (l *leaving) prepare(ctx context.Context) error {
 	}
 	if l.rc != nil && l.rc.Spec.Auth.Type == v1alpha1.AuthInCluster {
 		return fmt.Errorf("it is the local cluster, which a manager puts into its own fleet: start that with --management-only")
+	}
+	if l.entry, err = l.d.entryToLeave(ctx, l.here, l.rc, l.local, l.flags.entry); err != nil {
+		return err
 	}
 	if !l.flags.remote.given() {
 		return nil
@@ -174,6 +187,9 @@ func (l *leaving) removeFinalizer(ctx context.Context) error {
 // leftBehind is what the manager said in an event, or what the last status tells: it could not clean up
 // where the connection never had an identity of ours.
 func (l *leaving) leftBehind(ctx context.Context) string {
+	if l.entry != nil {
+		return "an identity in AWS has no right to remove itself"
+	}
 	if c := l.rc.Status.Credential; c == nil {
 		return "the connection never had a credential that was accepted"
 	} else if identity, _ := ownSubject(c.Subject, l.local); identity == member.Foreign {
@@ -198,20 +214,20 @@ func (l *leaving) leftBehind(ctx context.Context) string {
 func (l *leaving) wasReady() bool { return conditionOf(l.rc, v1alpha1.Ready).Status == "True" }
 
 // deleteSecrets deletes the Secrets of the cluster that Hawser made.
-func (l *leaving) deleteSecrets(ctx context.Context, list *changes) error {
-	for _, name := range []string{v1alpha1.InputSecretName(l.name), v1alpha1.CredentialSecretName(l.name)} {
+func (d *deps) deleteSecrets(ctx context.Context, here *cluster, cluster string, list *changes) error {
+	for _, name := range []string{v1alpha1.InputSecretName(cluster), v1alpha1.CredentialSecretName(cluster)} {
 		var secret corev1.Secret
-		err := l.here.Client.Get(ctx, client.ObjectKey{Namespace: l.d.namespace, Name: name}, &secret)
+		err := here.Client.Get(ctx, client.ObjectKey{Namespace: d.namespace, Name: name}, &secret)
 		switch {
 		case apierrors.IsNotFound(err):
 			continue
 		case err != nil:
 			return fmt.Errorf("reading Secret %q: %w", name, err)
 		case secret.Labels[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy:
-			fmt.Fprintf(l.d.err, "Secret %q in namespace %q stays: Hawser did not make it\n", name, l.d.namespace)
+			fmt.Fprintf(d.err, "Secret %q in namespace %q stays: Hawser did not make it\n", name, d.namespace)
 			continue
 		}
-		if err := l.here.Client.Delete(ctx, &secret, client.Preconditions{UID: &secret.UID}); client.IgnoreNotFound(err) != nil {
+		if err := here.Client.Delete(ctx, &secret, client.Preconditions{UID: &secret.UID}); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("deleting Secret %q: %w", name, err)
 		}
 		list.add(install.Deleted, fmt.Sprintf("Secret %q", name))

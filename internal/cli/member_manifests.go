@@ -35,10 +35,12 @@ and writes no cluster.
 
 --requires names a file with rules as in spec.requires of a RemoteCluster: a list of
 {apiGroups, resources, verbs, resourceNames}, or an object with the key requires.
-With --auth kubeconfig the identity is not Hawser's to make, so --users or --groups name it.`,
+With --auth kubeconfig the identity is not Hawser's to make, so --users or --groups name it.
+With --auth eks it is whoever an access entry puts into the group hawser-members.`,
 		Example: `  hawser member manifests --local primary > member.yaml
   hawser member manifests --local primary --capabilities endpoints --requires rules.yaml
-  hawser member manifests --local primary --auth mtls --renew csr --controllers | kubectl --context alpha-admin apply -f -`,
+  hawser member manifests --local primary --auth mtls --renew csr --controllers | kubectl --context alpha-admin apply -f -
+  hawser member manifests --local primary --auth eks | kubectl --context prod-admin apply -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			o, err := f.options()
@@ -55,7 +57,7 @@ With --auth kubeconfig the identity is not Hawser's to make, so --users or --gro
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.local, "local", "", "name of the local cluster (required)")
-	flags.StringVar(&f.auth, "auth", string(v1alpha1.AuthBearerToken), "how the connection authenticates: bearerToken, mtls or kubeconfig")
+	flags.StringVar(&f.auth, "auth", string(v1alpha1.AuthBearerToken), "how the connection authenticates: bearerToken, mtls, kubeconfig or eks")
 	flags.StringVar(&f.renew, "renew", string(v1alpha1.RenewByWatch), "with --auth mtls: csr or watch")
 	flags.StringSliceVar(&f.capabilities, "capabilities", nil, "what the connection is for: connect (always), endpoints")
 	flags.StringVar(&f.requires, "requires", "", "file with further rules")
@@ -76,10 +78,12 @@ func (f *manifestsFlags) options() (member.Options, error) {
 	auth := v1alpha1.Auth{Type: v1alpha1.AuthType(f.auth)}
 	switch auth.Type {
 	case v1alpha1.AuthBearerToken, v1alpha1.AuthKubeconfig:
+	case v1alpha1.AuthEKS:
+		o.Groups = append(member.GroupsOf(auth), o.Groups...)
 	case v1alpha1.AuthMTLS:
 		auth.MTLS = &v1alpha1.MTLSAuth{Renew: v1alpha1.CertificateRenewal(f.renew)}
 	default:
-		return o, usageError("--auth %q: there is only bearerToken, mtls and kubeconfig", f.auth)
+		return o, usageError("--auth %q: there is only bearerToken, mtls, kubeconfig and eks", f.auth)
 	}
 	if f.renew != string(v1alpha1.RenewByWatch) && f.renew != string(v1alpha1.RenewByCSR) {
 		return o, usageError("--renew %q: there is only csr and watch", f.renew)

@@ -37,6 +37,7 @@ func TestMemberManifests(t *testing.T) {
 		"a certificate that renews":   {[]string{"--auth", "mtls", "--renew", "csr", "--controllers"}, 0, []string{"certificatesigningrequests", "hawser-member-controllers"}, nil},
 		"a kubeconfig of nobody":      {[]string{"--auth", "kubeconfig"}, 2, []string{"name a user or a group"}, []string{"kind:"}},
 		"a kubeconfig of a group":     {[]string{"--auth", "kubeconfig", "--groups", "team"}, 0, []string{"kind: Group\n", "name: team\n"}, []string{"kind: ServiceAccount\n"}},
+		"an AWS identity":             {[]string{"--auth", "eks"}, 0, []string{"kind: Group\n", "name: hawser-members\n"}, []string{"kind: ServiceAccount\n", "kind: User\n"}},
 		"a longer life for tokens":    {[]string{"--max-token-lifetime", "48h"}, 0, []string{"hawser.io/max-token-lifetime: 48h0m0s"}, nil},
 	}
 	for name, test := range tests {

@@ -19,6 +19,7 @@ import (
 type revokeFlags struct {
 	remote    remoteFlags
 	localName string
+	entry     leaveEKSFlags
 }
 
 // revokedWithin is how long an API server may go on to accept a dead credential: it caches a good
@@ -35,7 +36,8 @@ func newRevoke(d *deps) *cobra.Command {
 minted with it, is refused from then on. The manager closes what runs over the connection.
 
 Tokens die with their account, which is deleted (and, with --remote-context, made anew).
-Certificates cannot be revoked: their user loses its rights instead.
+Certificates cannot be revoked: their user loses its rights instead. So does the group of an
+identity in AWS, and with --access-entry the cluster forgets that identity.
 
 With --remote-context it is done by your own rights. Without, by the connection's own
 right to remove itself, which takes a credential that still works.
@@ -57,6 +59,7 @@ It then asks the remote cluster until the credential is refused, and says how lo
 	}
 	f.remote.add(cmd, "to cut it off by your own rights there")
 	cmd.Flags().StringVar(&f.localName, "local-name", "", "name of the local cluster (default: what the manager was started with)")
+	f.entry.add(cmd)
 	return cmd
 }
 
@@ -73,6 +76,7 @@ type revoking struct {
 	identity member.Identity
 	conn     *connection.Connection // nil where the credential at rest is no good
 	connErr  error
+	entry    *entryToLeave // of an identity in AWS
 }
 
 func (r *revoking) run(ctx context.Context) error {
@@ -108,7 +112,14 @@ func (r *revoking) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if r.entry, err = r.d.entryToLeave(ctx, r.here, r.rc, r.local, r.flags.entry); err != nil {
+		return err
+	}
 	r.conn, r.connErr = r.d.open(ctx, r.here, r.rc, r.local)
+	if r.entry != nil {
+		r.identity = member.Foreign
+		return r.refuseHalf()
+	}
 	subject := ""
 	switch {
 	case r.conn != nil:
@@ -150,6 +161,9 @@ func (d *deps) remoteOf(ctx context.Context, f remoteFlags, rc *v1alpha1.RemoteC
 
 func (r *revoking) cut(ctx context.Context) error {
 	list := changes{d: r.d, title: "In the remote cluster:"}
+	if r.entry != nil {
+		return r.cutEKS(ctx, &list)
+	}
 	if r.there != nil {
 		if r.identity == member.ServiceAccount || r.identity == member.Foreign {
 			return install.CutAccount(ctx, r.there.Client, r.local, list.report)
@@ -197,6 +211,8 @@ func (r *revoking) confirm(ctx context.Context, cut time.Time) error {
 		return resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden, nil
 	})
 	switch {
+	case errors.Is(err, context.DeadlineExceeded) && r.entry != nil:
+		return timeoutError("the remote cluster still accepts the identity after %s: it has rights, or an access entry, that did not come from Hawser here: hawser aws check %s", revokedWithin, r.name)
 	case errors.Is(err, context.DeadlineExceeded):
 		return timeoutError("the remote cluster still accepts the credential after %s: cut it off by your own rights: hawser revoke %s --remote-context CONTEXT", revokedWithin, r.name)
 	case err != nil:
@@ -209,6 +225,10 @@ func (r *revoking) confirm(ctx context.Context, cut time.Time) error {
 // aftermath says what is left and what can be done next.
 func (r *revoking) aftermath() {
 	out := r.d.out
+	if r.entry != nil {
+		r.aftermathEKS()
+		return
+	}
 	fmt.Fprintf(out, "RemoteCluster %q and its Secrets are still here, with the dead credential.\n", r.name)
 	if r.identity == member.Certificate || r.identity == member.RenewedCertificate {
 		fmt.Fprintf(out, "The certificate of user %s has no rights any more, and expires %s. Do not give that user\nrights again before that: a new certificate would be for the same user.\n",

@@ -3,6 +3,7 @@ package manager_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,12 +29,13 @@ import (
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/awstest"
 	"github.com/hawser-io/hawser/internal/manager"
 	"github.com/hawser-io/hawser/member"
 )
 
 func TestMain(m *testing.M) {
-	code := fleettest.Run(m, "primary", "alpha", "beta")
+	code := awstest.Run(m, fleettest.Options{Clusters: []string{"primary", "alpha", "beta", "eks"}}, "eks")
 	// When every test has run: nothing that the suite logged or wrote shows a secret that it used.
 	leaks, searched := searchForSecrets()
 	for _, leak := range leaks {
@@ -105,7 +107,7 @@ func installHawser(t *testing.T, admin client.Client) {
 		}
 	}
 	eventually(t, "the CRD to be served", func() error {
-		return admin.List(t.Context(), &v1alpha1.RemoteClusterList{})
+		return errors.Join(admin.List(t.Context(), &v1alpha1.RemoteClusterList{}), admin.List(t.Context(), &v1alpha1.AWSIdentityList{}), admin.List(t.Context(), &v1alpha1.EKSInventoryList{}))
 	})
 }
 
@@ -190,8 +192,31 @@ func (h *hub) end() {
 	if ctx.Err() != nil {
 		h.t.Error("RemoteClusters were not gone within a minute of their deletion")
 	}
+	h.deleteIdentities(ctx)
 	_ = h.admin.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(v1alpha1.Namespace))
 	h.stop()
+}
+
+func (h *hub) deleteIdentities(ctx context.Context) {
+	var all v1alpha1.AWSIdentityList
+	if err := h.admin.List(ctx, &all); err != nil {
+		h.t.Errorf("listing the identities that are left: %v", err)
+	}
+	for i := range all.Items {
+		texts.Store(fmt.Sprintf("%+v", all.Items[i].Status), "an AWSIdentity")
+		// Those of a circle name each other: without one of them the others may go.
+		all.Items[i].Spec.SourceIdentityRef = nil
+		_ = h.admin.Update(ctx, &all.Items[i])
+		_ = h.admin.Delete(ctx, &all.Items[i])
+	}
+	for i := range all.Items {
+		for h.admin.Get(ctx, client.ObjectKeyFromObject(&all.Items[i]), &v1alpha1.AWSIdentity{}) == nil && ctx.Err() == nil {
+			wait(ctx, 50*time.Millisecond)
+		}
+	}
+	if ctx.Err() != nil {
+		h.t.Error("AWSIdentities were not gone within a minute of their deletion")
+	}
 }
 
 // member installs the member side in a remote cluster, as its admin would.

@@ -26,6 +26,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/fleet"
+	"github.com/hawser-io/hawser/internal/controller/awsidentity"
 	"github.com/hawser-io/hawser/internal/controller/remotecluster"
 	"github.com/hawser-io/hawser/internal/version"
 	"github.com/hawser-io/hawser/member"
@@ -58,6 +59,9 @@ type Options struct {
 	MetricsAddr, ProbeAddr string
 	// ProbeInterval of connections. Zero means connection.DefaultProbeInterval.
 	ProbeInterval time.Duration
+	// ClusterAPI is the namespace of Cluster API's provider for AWS, whose clusters are connected to by
+	// themselves. Empty: they are not.
+	ClusterAPI string
 	// Config reaches the local cluster.
 	Config *rest.Config
 	Log    logr.Logger
@@ -110,11 +114,16 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("making a client of the local cluster: %w", err)
 	}
 	probes := newProbeMetrics()
+	secrets := clientset.CoreV1().Secrets(o.Namespace)
+	inAWS, err := NewAWS(ctx, mgr.GetClient(), secrets, o.ClusterAPI, clock.RealClock{})
+	if err != nil {
+		return err
+	}
 	reconciler := &remotecluster.Reconciler{
 		Client:     mgr.GetClient(),
 		Fleet:      links,
-		Source:     Sources{Client: clientset, Config: mgr.GetConfig(), Namespace: o.Namespace, Clock: clock.RealClock{}}.New,
-		Secrets:    clientset.CoreV1().Secrets(o.Namespace),
+		Source:     Sources{Client: clientset, Config: mgr.GetConfig(), Namespace: o.Namespace, Clock: clock.RealClock{}, AWS: inAWS}.New,
+		Secrets:    secrets,
 		Events:     mgr.GetEventRecorder("hawser"),
 		Local:      o.ClusterName,
 		Connection: connection.Options{ProbeInterval: o.ProbeInterval, UserAgent: "hawser/" + version.String()},
@@ -122,6 +131,13 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if err := reconciler.SetupWithManager(mgr, o.Namespace, workers); err != nil {
 		return fmt.Errorf("setting up the controller of RemoteClusters: %w", err)
+	}
+	identities := &awsidentity.Reconciler{
+		Client: mgr.GetClient(), Reader: inAWS.Identities, Events: mgr.GetEventRecorder("hawser"),
+		Asker: &awsidentity.Asker{Sessions: inAWS.Sessions, Clock: clock.RealClock{}},
+	}
+	if err := identities.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the controller of AWSIdentities: %w", err)
 	}
 	if err := mgr.Add(&presence{client: mgr.GetClient(), options: o}); err != nil {
 		return fmt.Errorf("setting up the local cluster: %w", err)
@@ -151,7 +167,7 @@ func newManager(o Options) (ctrl.Manager, error) {
 			&corev1.Secret{}: {Namespaces: map[string]cache.Config{o.Namespace: {}}},
 		}},
 		// Objects that are written at once after they are read are read from the API server.
-		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.ConfigMap{}, &corev1.Secret{}}}},
+		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.ConfigMap{}, &corev1.Secret{}, &corev1.Namespace{}}}},
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddr},
 		HealthProbeBindAddress:        o.ProbeAddr,
 		LeaderElection:                o.LeaderElect,

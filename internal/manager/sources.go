@@ -24,6 +24,8 @@ type Sources struct {
 	Config    *rest.Config
 	Namespace string
 	Clock     clock.PassiveClock
+	// AWS is needed for auth.type eks.
+	AWS *AWS
 }
 
 // New returns the credential source of a RemoteCluster: one line for each auth.type.
@@ -36,6 +38,10 @@ func (s Sources) New(rc *v1alpha1.RemoteCluster) (credential.Source, error) {
 		return &mtls.Source{Cluster: rc.Name, Secrets: secrets, CSR: auth.RenewsByCSR(), Lifetime: auth.CertificateLifetime(), Clock: s.Clock}, nil
 	case v1alpha1.AuthKubeconfig:
 		return &kubeconfig.Source{Get: s.secret, Ref: auth.KubeconfigRef(s.Namespace), Context: auth.Kubeconfig.Context}, nil
+	case v1alpha1.AuthEKS:
+		if s.AWS != nil {
+			return s.AWS.source(rc, s.Clock), nil
+		}
 	case v1alpha1.AuthInCluster:
 		return &incluster.Source{Config: s.Config}, nil
 	}

@@ -71,7 +71,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, rc *v1alpha1.RemoteCluster) 
 			return reconcile.Result{}, fmt.Errorf("adding the finalizer to RemoteCluster %q: %w", rc.Name, err)
 		}
 	}
-	return reconcile.Result{}, r.report(ctx, rc, r.connect(rc))
+	state, err := r.warnOfSharedAudience(ctx, rc, r.connect(rc))
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{}, r.report(ctx, rc, state)
 }
 
 // connect starts, changes or ends the connection, and returns what it knows.

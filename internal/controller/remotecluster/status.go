@@ -35,6 +35,9 @@ func apply(status *v1alpha1.RemoteClusterStatus, state connection.State, generat
 			RenewedAt: stamp(state.RenewedAt),
 		}
 	}
+	if b := state.Binding; b != nil {
+		status.Endpoint = &v1alpha1.EndpointStatus{Server: b.Server, TLSServerName: b.TLSServerName, CA: b.CA, Roots: b.Roots}
+	}
 	return changed
 }
 

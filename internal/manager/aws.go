@@ -1,0 +1,87 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/aws"
+	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/credential/eks"
+	"github.com/hawser-io/hawser/inventory/awsidentity"
+	"github.com/hawser-io/hawser/inventory/capa"
+)
+
+// stsPerSecond is how many roles are assumed in a second: what AWS grants an account is shared with others.
+const stsPerSecond = 4
+
+// AWS is what it takes to reach AWS: the identities that the local cluster knows, and their sessions.
+type AWS struct {
+	// Client reads RemoteClusters and namespaces.
+	Client     client.Reader
+	Identities aws.Reader
+	Sessions   *aws.Sessions
+	Clusters   aws.Clusters
+}
+
+// NewAWS reads identities by objects, and Secrets in the namespace that Hawser runs in. Cluster API's
+// identities are read where clusterAPI is the namespace of their Secrets.
+func NewAWS(ctx context.Context, objects client.Reader, secrets credential.Secrets, clusterAPI string, clk clock.WithTicker) (*AWS, error) {
+	config, err := aws.LoadConfig(ctx, clk)
+	if err != nil {
+		return nil, err
+	}
+	readers := awsidentity.Readers{AWSIdentity: awsidentity.Reader{Client: objects, Secrets: secrets}}
+	if clusterAPI != "" {
+		readers.ClusterAPI = capa.Reader{Client: objects, Namespace: clusterAPI}
+	}
+	return &AWS{
+		Client:     objects,
+		Identities: readers,
+		Sessions:   &aws.Sessions{Clock: clk, STS: aws.STSFrom(config), Region: os.Getenv("AWS_REGION"), PerSecond: stsPerSecond},
+		Clusters:   aws.Clusters{API: aws.EKSFrom(config)},
+	}, nil
+}
+
+func (a *AWS) source(rc *v1alpha1.RemoteCluster, clk clock.PassiveClock) credential.Source {
+	auth, name := rc.Spec.Auth.EKS, rc.Name
+	s := &eks.Source{
+		Cluster: rc.Spec.Auth.EKSClusterName(name), Region: auth.Region, AccountID: auth.AccountID,
+		Resolve: func(ctx context.Context, ref aws.Ref) (aws.Chain, error) { return a.resolve(ctx, name, ref) },
+		Token:   aws.RefOf(auth.IdentityRef), Sessions: a.Sessions, Clusters: a.Clusters, Binding: bindingOf(rc.Status.Endpoint), Clock: clk,
+	}
+	if auth.APIIdentityRef != nil {
+		ref := aws.RefOf(auth.APIIdentityRef)
+		s.API = &ref
+	}
+	return s
+}
+
+func bindingOf(proved *v1alpha1.EndpointStatus) *credential.Binding {
+	if proved == nil {
+		return nil
+	}
+	return &credential.Binding{Server: proved.Server, TLSServerName: proved.TLSServerName, CA: proved.CA, Roots: proved.Roots}
+}
+
+// resolve finds the way to an identity for a RemoteCluster, on behalf of the namespace that an inventory recorded.
+func (a *AWS) resolve(ctx context.Context, cluster string, ref aws.Ref) (aws.Chain, error) {
+	var rc v1alpha1.RemoteCluster
+	if err := a.Client.Get(ctx, client.ObjectKey{Name: cluster}, &rc); client.IgnoreNotFound(err) != nil {
+		return aws.Chain{}, fmt.Errorf("reading RemoteCluster %q: %w", cluster, err)
+	}
+	ns := aws.Namespace{Name: rc.Labels[v1alpha1.NamespaceLabel]}
+	if ns.Name != "" {
+		var object corev1.Namespace
+		if err := a.Client.Get(ctx, client.ObjectKey{Name: ns.Name}, &object); client.IgnoreNotFound(err) != nil {
+			return aws.Chain{}, fmt.Errorf("reading namespace %q of RemoteCluster %q: %w", ns.Name, cluster, err)
+		}
+		ns.Labels = object.Labels
+	}
+	return aws.Resolve(ctx, a.Identities, ref, ns)
+}
