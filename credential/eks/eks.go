@@ -16,14 +16,12 @@ import (
 	"github.com/hawser-io/hawser/credential"
 )
 
-const (
-	// tokenLife is what a token has, unless the credentials behind it end earlier; renewed after ten
-	// of its fourteen minutes, it leaves four for trying again.
-	tokenLife  = 14 * time.Minute
-	renewAfter = 10 * time.Minute
-	// describeInterval is how often EKS is asked about a cluster whose account is checked.
-	describeInterval = 10 * time.Minute
-)
+// describeInterval is how often EKS is asked about a cluster.
+const describeInterval = 10 * time.Minute
+
+// renewAfter is ten of the fourteen minutes that a token is good for, which leaves four for trying again,
+// and as much of one that ends earlier with the credentials behind it.
+func renewAfter(life time.Duration) time.Duration { return life / 14 * 10 }
 
 // Source makes the tokens of one EKS cluster.
 type Source struct {
@@ -85,7 +83,7 @@ func (s *Source) make(ctx context.Context) (credential.Credential, error) {
 		IssuedAt:   now,
 		ObtainedAt: now,
 		ExpiresAt:  token.ExpiresAt,
-		RenewAfter: token.ExpiresAt.Sub(now) * renewAfter / tokenLife,
+		RenewAfter: renewAfter(token.ExpiresAt.Sub(now)),
 		Origin:     credential.Fingerprint([]byte(chain.Fingerprint()), []byte(s.Region), []byte(s.Cluster), []byte(binding.name())),
 		Binding:    binding.Binding,
 	}, nil

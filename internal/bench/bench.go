@@ -40,7 +40,8 @@ type Figure struct {
 
 // Bench is one run of one benchmark.
 type Bench struct {
-	Ctx   context.Context //nolint:containedctx // the life of a program
+	Ctx context.Context //nolint:containedctx // the life of a program
+	// Fleet is nil where the benchmark names no clusters.
 	Fleet *fleettest.Fleet
 
 	name    string
@@ -60,12 +61,15 @@ func Main(name string, clusters []string, run func(*Bench) error) {
 }
 
 func do(ctx context.Context, name string, clusters []string, run func(*Bench) error) error {
-	fleet, err := fleettest.Start(ctx, fleettest.Options{Clusters: clusters})
-	if err != nil {
-		return err
+	b := &Bench{Ctx: ctx, name: name}
+	if len(clusters) > 0 {
+		fleet, err := fleettest.Start(ctx, fleettest.Options{Clusters: clusters})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = fleet.Stop(context.WithoutCancel(ctx)) }()
+		b.Fleet = fleet
 	}
-	defer func() { _ = fleet.Stop(context.WithoutCancel(ctx)) }()
-	b := &Bench{Ctx: ctx, Fleet: fleet, name: name}
 	if err := run(b); err != nil {
 		return err
 	}

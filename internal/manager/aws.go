@@ -17,8 +17,8 @@ import (
 	"github.com/hawser-io/hawser/inventory/capa"
 )
 
-// stsPerSecond is how many roles are assumed in a second: what AWS grants an account is shared with others.
-const stsPerSecond = 4
+// STSPerSecond is how many roles are assumed in a second: what AWS grants an account is shared with others.
+const STSPerSecond = 4
 
 // AWS is what it takes to reach AWS: the identities that the local cluster knows, and their sessions.
 type AWS struct {
@@ -43,7 +43,7 @@ func NewAWS(ctx context.Context, objects client.Reader, secrets credential.Secre
 	return &AWS{
 		Client:     objects,
 		Identities: readers,
-		Sessions:   &aws.Sessions{Clock: clk, STS: aws.STSFrom(config), Region: os.Getenv("AWS_REGION"), PerSecond: stsPerSecond},
+		Sessions:   &aws.Sessions{Clock: clk, STS: aws.STSFrom(config), Region: os.Getenv("AWS_REGION"), PerSecond: STSPerSecond},
 		Clusters:   aws.Clusters{API: aws.EKSFrom(config)},
 	}, nil
 }
