@@ -188,9 +188,11 @@ func (r Rule) PolicyRule() rbacv1.PolicyRule {
 // AllowedNamespaces selects namespaces of the local cluster. An empty value selects all of them.
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.names) && has(self.selector))",message="allowedNamespaces takes names or selector, not both"
+// +kubebuilder:validation:XValidation:rule="(!has(self.names) || dyn(self.names) != null) && (!has(self.selector) || dyn(self.selector) != null)",message="null is refused in allowedNamespaces: without names and selector it would allow every namespace"
 type AllowedNamespaces struct {
 	// Names of namespaces.
 	// +optional
+	// +nullable
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
@@ -198,6 +200,7 @@ type AllowedNamespaces struct {
 	// Selector on the labels of namespaces. An empty one is refused: it would read as none to some
 	// and as all to others. {} as the whole of allowedNamespaces selects all.
 	// +optional
+	// +nullable
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="an empty selector is refused: write allowedNamespaces: {} to allow every namespace, or leave allowedNamespaces out to allow none"
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }

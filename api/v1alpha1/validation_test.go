@@ -23,7 +23,7 @@ const server = "server: https://example.com:6443\n"
 
 // Each rule of the CRD, tried on a real API server. An empty want is a spec that is accepted.
 func TestValidation(t *testing.T) {
-	c := withCRD(t)
+	c := withCRD(t, "remoteclusters", "RemoteCluster")
 	bearer := "auth: {type: bearerToken}\n"
 	ca := base64.StdEncoding.EncodeToString([]byte("-----BEGIN CERTIFICATE-----\n"))
 	cases := map[string]struct{ spec, want string }{
@@ -72,7 +72,11 @@ func TestValidation(t *testing.T) {
 		"no requests at all":                    {server + "qps: -1\n" + bearer, "spec.qps"},
 		"an unknown capability":                 {server + "capabilities: [root]\n" + bearer, `Unsupported value: "root"`},
 		"a CIDR that is an address":             {server + "endpointCIDRs: [10.0.0.1]\n" + bearer, "endpointCIDRs must be CIDRs"},
-		"names and a selector":                  {server + "allowedNamespaces: {names: [a], selector: {}}\n" + bearer, "names or selector, not both"},
+		"names and a selector":                  {server + "allowedNamespaces: {names: [a], selector: {matchLabels: {a: b}}}\n" + bearer, "names or selector, not both"},
+		"an empty selector":                     {server + "allowedNamespaces: {selector: {}}\n" + bearer, "an empty selector is refused"},
+		"eks with everything":                   {server + "auth: {type: eks, eks: {clusterName: Prod_1, region: us-gov-west-1, accountID: '111122223333', identityRef: {name: a}, apiIdentityRef: {kind: AWSClusterRoleIdentity, name: b}}}\n", ""},
+		"eks with an identity of another kind":  {server + "auth: {type: eks, eks: {region: eu-north-1, identityRef: {kind: Secret, name: a}}}\n", `Unsupported value: "Secret"`},
+		"eks with an account that is none":      {server + "auth: {type: eks, eks: {region: eu-north-1, accountID: '1111'}}\n", "spec.auth.eks.accountID"},
 		"requires with a wildcard verb":         {server + "requires: [{apiGroups: [apps], resources: [deployments], verbs: ['*']}]\n" + bearer, "no wildcards"},
 		"requires with a wildcard resource":     {server + "requires: [{apiGroups: [apps], resources: ['*/scale'], verbs: [get]}]\n" + bearer, "no wildcards"},
 		"requires that widens itself":           {server + "requires: [{apiGroups: [rbac.authorization.k8s.io], resources: [roles], verbs: [escalate]}]\n" + bearer, "never holds bind, escalate"},
@@ -81,18 +85,18 @@ func TestValidation(t *testing.T) {
 		"requires with what a controller needs": {server + "requires: [{apiGroups: [apps], resources: [deployments], verbs: [get, list, patch]}]\n" + bearer, ""},
 	}
 	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) { try(t, c, "cluster", tc.spec, tc.want) })
+		t.Run(name, func(t *testing.T) { try(t, c, "RemoteCluster", "cluster", tc.spec, tc.want) })
 	}
 	for name, want := range map[string]string{"has.dots": "must be a DNS label", strings.Repeat("x", 51): "must be a DNS label", strings.Repeat("x", 50): ""} {
-		t.Run("the name "+name, func(t *testing.T) { try(t, c, name, server+bearer, want) })
+		t.Run("the name "+name, func(t *testing.T) { try(t, c, "RemoteCluster", name, server+bearer, want) })
 	}
 }
 
-func try(t *testing.T, c client.Client, name, spec, want string) {
+func try(t *testing.T, c client.Client, kind, name, spec, want string) {
 	t.Helper()
 	rc := &unstructured.Unstructured{Object: map[string]any{}}
 	rc.SetAPIVersion(v1alpha1.GroupVersion.String())
-	rc.SetKind("RemoteCluster")
+	rc.SetKind(kind)
 	rc.SetName(name)
 	var fields map[string]any
 	if err := yaml.UnmarshalStrict([]byte(spec), &fields); err != nil {
@@ -110,7 +114,7 @@ func try(t *testing.T, c client.Client, name, spec, want string) {
 	}
 }
 
-func withCRD(t *testing.T) client.Client {
+func withCRD(t *testing.T, plural, kind string) client.Client {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
@@ -120,7 +124,7 @@ func withCRD(t *testing.T) client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile("../../config/crd/hawser.io_remoteclusters.yaml")
+	data, err := os.ReadFile("../../config/crd/hawser.io_" + plural + ".yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,13 +132,13 @@ func withCRD(t *testing.T) client.Client {
 	if err := yaml.Unmarshal(data, crd); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Create(t.Context(), crd); err != nil {
+	if err := c.Create(t.Context(), crd); client.IgnoreAlreadyExists(err) != nil {
 		t.Fatal(err)
 	}
 	deadline := time.After(30 * time.Second)
 	for tick := time.NewTicker(50 * time.Millisecond); ; {
 		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("RemoteClusterList"))
+		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind + "List"))
 		if err = c.List(t.Context(), list); err == nil {
 			tick.Stop()
 			return c
