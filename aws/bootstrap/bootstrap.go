@@ -98,19 +98,19 @@ func Render(config []byte, account Account, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	plan, err := planOf(file, account)
+	p, err := planOf(file, account)
 	if err != nil {
 		return Result{}, err
 	}
-	text, err := plan.template.encode(o.Format)
+	text, err := p.template.encode(o.Format)
 	if err != nil {
 		return Result{}, err
 	}
 	if len(text) > maxTemplateBody {
-		plan.warnings = append(plan.warnings, fmt.Sprintf(
+		p.warnings = append(p.warnings, fmt.Sprintf(
 			"the template has %d bytes, and CloudFormation takes %d from a file: add --s3-bucket BUCKET to the command", len(text), maxTemplateBody))
 	}
-	return Result{Template: text, Commands: plan.commands(o.Format), Warnings: plan.warnings}, nil
+	return Result{Template: text, Commands: p.commands(o.Format), Warnings: p.warnings}, nil
 }
 
 // maxTemplateBody is CloudFormation's limit for a template that does not come from S3.
@@ -135,10 +135,10 @@ func planOf(f *file, account Account) (plan, error) {
 		return render(f, account)
 	}
 	c := checker{file: f}
-	switch {
-	case got.kind == ownKind:
+	switch got.kind {
+	case ownKind:
 		c.add("apiVersion", "%q is not known for kind %s: it is %s", got.apiVersion, ownKind, ownAPIVersion)
-	case got.kind == capaKind:
+	case capaKind:
 		c.add("apiVersion", "%q is not known for kind %s: it is %s", got.apiVersion, capaKind, capaAPIVersion)
 	default:
 		c.add("kind", "%q of apiVersion %q is not known: it is %s of %s, or %s of %s",

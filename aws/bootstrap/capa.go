@@ -2,9 +2,7 @@ package bootstrap
 
 import (
 	"fmt"
-	"path"
 	"slices"
-	"strings"
 
 	"github.com/awslabs/goformation/v4/cloudformation/iam"
 )
@@ -151,96 +149,4 @@ func (s *capaSpec) commands(account Account) func(Format) []Command {
 	return func(format Format) []Command {
 		return []Command{{Note: note, Args: deploy(account, format, s.StackName, s.Region, s.StackTags)}}
 	}
-}
-
-// warnings are about what is rendered as it was asked for, but does not do what it is there for, or does more.
-func (s *capaSpec) warnings(account Account) []string {
-	var all []string
-	warn := func(path, format string, args ...any) {
-		all = append(all, path+": "+fmt.Sprintf(format, args...))
-	}
-	if s.BootstrapUser.Enable {
-		warn("spec.bootstrapUser.enable", "the user's access keys cannot assume the roles of target accounts: extraStatements of the controllers "+
-			"go to role %s, and target accounts trust that role. Run the controllers as the role (IRSA, Pod Identity, instance profile), "+
-			"then take the keys away: clusterawsadm controller zero-credentials", s.name("controllers"))
-	}
-	if s.EKS.IAMRoleCreation && !s.EKS.Disable {
-		warn("spec.eks.iamRoleCreation", "it lets the controllers make any role and attach any policy: whoever is the controllers is admin of the account")
-	}
-	assumes, trusted := false, false
-	for _, r := range s.roles() {
-		for i, st := range r.role.ExtraStatements {
-			if !allowsAssumeRole(st) {
-				continue
-			}
-			assumes = assumes || r.role == &s.ClusterAPIControllers.capaRole
-			for _, arn := range st.Resource {
-				if strings.ContainsAny(accountOf(arn), "*?") {
-					warn(fmt.Sprintf("%s.extraStatements[%d].Resource", r.path, i),
-						"%s reaches into every account, and only their trust policies are in the way: name the accounts instead", arn)
-				}
-			}
-		}
-		for i, st := range r.role.TrustStatements {
-			principals := st.Principal["AWS"]
-			if st.Effect != "Allow" || len(principals) == 0 {
-				continue
-			}
-			trusted = trusted || r.role == &s.ClusterAPIControllers.capaRole
-			here := fmt.Sprintf("%s.trustStatements[%d]", r.path, i)
-			if slices.Contains(principals, "*") {
-				warn(here+".Principal.AWS", "* is every account of AWS: name the role")
-			}
-			if !hasKey(st.Condition, "sts:ExternalId") && !hasKey(st.Condition, "aws:PrincipalOrgID") {
-				warn(here, "it asks for no sts:ExternalId: where more than one party makes the trusted role assume others, "+
-					"add a Condition here, and externalID to the AWSClusterRoleIdentity")
-			}
-		}
-	}
-	for _, m := range s.mentions() {
-		if found := arnPattern.FindStringSubmatch(m.arn); found != nil && found[1] != s.Partition && found[1] != "*" {
-			warn(m.path, "%s is in partition %s, and the stack in %s: nothing crosses that border", m.arn, found[1], s.Partition)
-		}
-	}
-	switch {
-	case account == Management && !assumes:
-		warn("spec.clusterAPIControllers.extraStatements", "none allows sts:AssumeRole: the controllers reach no other account")
-	case account == Target && !trusted:
-		warn("spec.clusterAPIControllers.trustStatements", "none trusts a role of another account: the management account cannot come in")
-	}
-	return all
-}
-
-func allowsAssumeRole(s statement) bool {
-	return s.Effect == "Allow" && slices.ContainsFunc(s.Action, isAssumeRole)
-}
-
-// isAssumeRole reports whether an action, or a pattern of actions, is sts:AssumeRole.
-func isAssumeRole(action string) bool {
-	ok, err := path.Match(strings.ToLower(action), "sts:assumerole")
-	return err == nil && ok
-}
-
-// accountOf is the account that an ARN or a pattern of one names.
-func accountOf(arn string) string {
-	if arn == "*" {
-		return arn
-	}
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) < 6 {
-		return ""
-	}
-	return parts[4]
-}
-
-// hasKey reports whether a condition asks for a key, under any operator.
-func hasKey(c conditions, key string) bool {
-	for _, keys := range c {
-		for k := range keys {
-			if strings.EqualFold(k, key) {
-				return true
-			}
-		}
-	}
-	return false
 }

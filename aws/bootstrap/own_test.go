@@ -11,7 +11,7 @@ import (
 	"github.com/hawser-io/hawser/aws/access"
 )
 
-// The trust policy that mirrord's guide has people write for IRSA, with its placeholders filled.
+// The trust policy that guides for IRSA have people write, with their placeholders filled.
 const guideTrust = `{
   "Version": "2012-10-17",
   "Statement": [
@@ -23,7 +23,7 @@ const guideTrust = `{
       "Action": "sts:AssumeRoleWithWebIdentity",
       "Condition": {
         "StringEquals": {
-          "oidc.eks.eu-north-1.amazonaws.com/id/EXAMPLE:sub": "system:serviceaccount:mirrord:mirrord-operator",
+          "oidc.eks.eu-north-1.amazonaws.com/id/EXAMPLE:sub": "system:serviceaccount:tools:operator",
           "oidc.eks.eu-north-1.amazonaws.com/id/EXAMPLE:aud": "sts.amazonaws.com"
         }
       }
@@ -34,7 +34,7 @@ const guideTrust = `{
 func TestTrustIsThatOfTheGuideForIRSA(t *testing.T) {
 	properties := resource(t, ownHead+`management:
   accountID: "111122223333"
-  serviceAccount: {namespace: mirrord, name: mirrord-operator}
+  serviceAccount: {namespace: tools, name: operator}
   oidc: {issuer: "https://oidc.eks.eu-north-1.amazonaws.com/id/EXAMPLE"}
 `, Management, managerRole)
 	var want any

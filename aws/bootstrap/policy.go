@@ -110,34 +110,48 @@ func actions(service, names string) []string {
 func (c *checker) checkStatements(path string, all []statement, isTrust bool) {
 	for i, s := range all {
 		here := fmt.Sprintf("%s[%d]", path, i)
-		switch {
-		case s.Effect == "":
+		switch s.Effect {
+		case "Allow", "Deny":
+		case "":
 			c.add(here, "it has no Effect: Allow or Deny")
-		case s.Effect != "Allow" && s.Effect != "Deny":
+		default:
 			c.add(here+".Effect", "%q is neither Allow nor Deny", s.Effect)
 		}
 		if len(s.Action) == 0 {
 			c.add(here, "it has no Action")
 		}
-		switch principal := len(s.Principal)+len(s.NotPrincipal) > 0; {
-		case isTrust && !principal:
-			c.add(here, "it has no Principal: a trust policy says who may take on the role")
-		case isTrust && len(s.Resource) > 0:
-			c.add(here+".Resource", "a trust policy has none: the role itself is the resource")
-		case !isTrust && principal:
-			c.add(here, "it has a Principal: that belongs into trustStatements")
-		case !isTrust && len(s.Resource) == 0:
-			c.add(here, "it has no Resource")
+		if isTrust {
+			c.checkTrust(here, s)
+		} else {
+			c.checkPermission(here, s)
 		}
-		for _, field := range []struct {
-			name       string
-			principals map[string]texts
-		}{{"Principal", s.Principal}, {"NotPrincipal", s.NotPrincipal}} {
-			for kind := range field.principals {
-				if !slices.Contains([]string{"AWS", "Federated", "Service"}, kind) {
-					c.add(here+"."+field.name+"."+kind, "there is no such principal: there is AWS, Federated and Service")
-				}
-			}
+		c.checkPrincipals(here+".Principal", s.Principal)
+		c.checkPrincipals(here+".NotPrincipal", s.NotPrincipal)
+	}
+}
+
+func (c *checker) checkTrust(path string, s statement) {
+	if len(s.Principal)+len(s.NotPrincipal) == 0 {
+		c.add(path, "it has no Principal: a trust policy says who may take on the role")
+	}
+	if len(s.Resource) > 0 {
+		c.add(path+".Resource", "a trust policy has none: the role itself is the resource")
+	}
+}
+
+func (c *checker) checkPermission(path string, s statement) {
+	if len(s.Principal)+len(s.NotPrincipal) > 0 {
+		c.add(path, "it has a Principal: that belongs into trustStatements")
+	}
+	if len(s.Resource) == 0 {
+		c.add(path, "it has no Resource")
+	}
+}
+
+func (c *checker) checkPrincipals(path string, principals map[string]texts) {
+	for kind := range principals {
+		if !slices.Contains([]string{"AWS", "Federated", "Service"}, kind) {
+			c.add(path+"."+kind, "there is no such principal: there is AWS, Federated and Service")
 		}
 	}
 }

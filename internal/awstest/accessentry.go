@@ -139,7 +139,8 @@ func (r *request) checkNewEntry(cluster *Cluster, body entryBody) (string, *Fail
 		return "", refuse(400, "InvalidParameterException", "The type %s is not valid", body.Type)
 	}
 	parsed, err := arn.Parse(body.PrincipalArn)
-	if err != nil || parsed.Service != "iam" || !(strings.HasPrefix(parsed.Resource, "role/") || strings.HasPrefix(parsed.Resource, "user/")) {
+	kind, _, _ := strings.Cut(parsed.Resource, "/")
+	if err != nil || parsed.Service != "iam" || (kind != "role" && kind != "user") {
 		return "", refuse(400, "InvalidParameterException", "The principalArn parameter format is not valid")
 	}
 	// The whole ARN counts, with its path: a role that AWS's own tools name without it is none.

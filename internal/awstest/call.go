@@ -5,13 +5,13 @@ import "time"
 // A Call is what the server remembers of one request. It holds no credential.
 type Call struct {
 	Time     time.Time // by AWS's clock, on arrival
-	Service  string    // sts, eks, iam, or webhook
+	Service  string    // sts, eks, iam, webhook, or eks-auth (Pod Identity)
 	Op       string
 	Region   string
 	Caller   string // ARN; "" for nobody who has proved it
 	Account  string // of the caller
 	Resource string // ARN of the role or cluster that it was about
-	Code     string // of the error; "" for none
+	Code     string // of the error, in the words of STS; "" for none
 	Done     bool   // whether it was answered
 }
 

@@ -40,7 +40,7 @@ func CredentialEnv(creds aws.Credentials) map[string]string {
 // Setenv sets Env and CredentialEnv for the test. No credentials are those of the zero value.
 func (s *Server) Setenv(t testing.TB, creds aws.Credentials) {
 	t.Helper()
-	for _, key := range []string{"AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
+	for _, key := range []string{"AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
 		t.Setenv(key, "")
 	}
 	for _, env := range []map[string]string{s.Env(), CredentialEnv(creds)} {

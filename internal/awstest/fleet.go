@@ -104,6 +104,9 @@ func APIServerArgs(cluster, webhookKubeconfigFile string) []string {
 // issuer become those of the real API server, which asks this cluster's webhook. TestMain has called [Run].
 func (c *Cluster) ServeBy(t testing.TB, name string) *fleettest.Cluster {
 	t.Helper()
+	if os.Getenv("HAWSER_FLEET") != "" {
+		t.Skip("the API servers of a fleet that is up already ask no webhook")
+	}
 	webhooks.Lock()
 	board := webhooks.byCluster[name]
 	webhooks.Unlock()

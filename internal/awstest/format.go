@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -15,7 +14,7 @@ type queryFormat struct {
 	json bool
 }
 
-func formatOf(r *http.Request, _ url.Values) *queryFormat {
+func formatOf(r *http.Request) *queryFormat {
 	return &queryFormat{json: strings.Contains(strings.ToLower(r.Header.Get("Accept")), "application/json")}
 }
 

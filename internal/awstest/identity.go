@@ -166,29 +166,29 @@ func (c *caller) policies() []*policy {
 func (c *caller) may(q question) *Failure {
 	q.caller = nil
 	addContext(q.context, c)
-	why := func(kind string) *Failure {
-		return refuse(403, "AccessDenied", "User: %s is not authorized to perform: %s on resource: %s because %s",
-			c.arn, q.action, q.resource, kind)
-	}
 	switch decideAll(c.policies(), q) {
 	case denied:
-		return why("of an explicit deny in an identity-based policy")
+		return c.denied(q, "of an explicit deny in an identity-based policy")
 	case silent:
-		return why("no identity-based policy allows the " + q.action + " action")
+		return c.denied(q, "no identity-based policy allows the "+q.action+" action")
 	}
-	return c.mayInSession(q, why)
+	return c.mayInSession(q)
+}
+
+func (c *caller) denied(q question, because string) *Failure {
+	return refuse(403, "AccessDenied", "User: %s is not authorized to perform: %s on resource: %s because %s", c.arn, q.action, q.resource, because)
 }
 
 // mayInSession asks only the session's policies, which can narrow and never widen.
-func (c *caller) mayInSession(q question, why func(kind string) *Failure) *Failure {
+func (c *caller) mayInSession(q question) *Failure {
 	if c.session == nil || !c.session.narrowed {
 		return nil
 	}
 	switch decideAll(c.session.policies, q) {
 	case denied:
-		return why("of an explicit deny in a session policy")
+		return c.denied(q, "of an explicit deny in a session policy")
 	case silent:
-		return why("no session policy allows the " + q.action + " action")
+		return c.denied(q, "no session policy allows the "+q.action+" action")
 	}
 	return nil
 }

@@ -193,11 +193,10 @@ func matchWildcards(pattern, value string, fold bool) bool {
 
 // operator is a parsed condition operator.
 type operator struct {
-	compare         func(want, have string) bool
-	not             bool
-	ifExists        bool
-	forAll, forAny  bool
-	caseInsensitive bool
+	compare        func(want, have string) bool
+	not            bool
+	ifExists       bool
+	forAll, forAny bool
 }
 
 func parseOperator(text string) (operator, bool) {

@@ -42,8 +42,11 @@ func hostScope(host string) (service, region string, ok bool) {
 	}
 	service, rest, _ := strings.Cut(host, ".")
 	service = strings.TrimSuffix(service, "-fips")
-	if service == "iam" {
-		return service, "", true
+	if service == "iam" { // one for each partition: iam.amazonaws.com, iam.us-gov.amazonaws.com, …
+		for _, p := range partitions {
+			ok = ok || rest == p.domain || strings.HasSuffix(rest, "."+p.domain)
+		}
+		return service, "", ok
 	}
 	region, domain, _ := strings.Cut(rest, ".")
 	p, known := partitions[partitionOf(region)]

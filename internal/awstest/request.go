@@ -38,7 +38,7 @@ type request struct {
 // errDropped ends a request without an answer.
 var errDropped = errors.New("dropped")
 
-// handler routes STS and IAM by their action, EKS and the webhook by their path.
+// handler routes STS and IAM by their action, EKS, the webhook and what pods ask by their path.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.serveQuery)
@@ -46,6 +46,7 @@ func (s *Server) handler() http.Handler {
 	for route, op := range eksOperations {
 		mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) { s.serveEKS(w, r, op) })
 	}
+	mux.HandleFunc("GET /v1/credentials/{id}", s.servePod)
 	mux.HandleFunc("POST /token-review/{partition}/{account}/{region}/{cluster}", s.serveReview)
 	return mux
 }
@@ -59,7 +60,7 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	if failure == nil {
 		req.params, failure = queryParams(r, req.body)
 	}
-	format := formatOf(r, req.params)
+	format := formatOf(r)
 	if failure == nil {
 		name, version := req.params.Get("Action"), req.params.Get("Version")
 		op, ok := queryOperations[version][name]

@@ -21,6 +21,8 @@ type Options struct {
 	Clock clock.PassiveClock
 	// Region that Env names, and that unsigned requests are for. Default: eu-north-1.
 	Region string
+	// Address to listen on, for programs that come back at the same one. Default: 127.0.0.1 and any free port.
+	Address string
 }
 
 // A Server is all of AWS behind one address. Its methods, and those of everything made from it, may be called
@@ -42,7 +44,8 @@ type Server struct {
 	skew     time.Duration
 	accounts map[string]*Account
 	keys     map[string]*accessKey // by access key ID
-	disabled map[string]bool       // regions
+	pods     map[string]podIdentity
+	disabled map[string]bool // regions
 	faults   []*fault
 	calls    []*Call
 }
@@ -66,7 +69,10 @@ func New(opts Options) (*Server, error) {
 	if opts.Region == "" {
 		opts.Region = "eu-north-1"
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if opts.Address == "" {
+		opts.Address = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", opts.Address)
 	if err != nil {
 		return nil, fmt.Errorf("listening for AWS: %w", err)
 	}
@@ -79,6 +85,7 @@ func New(opts Options) (*Server, error) {
 		transport: &http.Transport{},
 		accounts:  map[string]*Account{},
 		keys:      map[string]*accessKey{},
+		pods:      map[string]podIdentity{},
 		disabled:  map[string]bool{},
 	}
 	s.http = newHTTPServer(s.handler())

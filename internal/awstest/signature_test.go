@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -204,7 +205,7 @@ func TestPresignedRequestsAndJSON(t *testing.T) {
 	status, body := get(nil)
 	var answer struct {
 		GetCallerIdentityResponse struct {
-			GetCallerIdentityResult struct{ Account, Arn, UserId string } //nolint:revive // as AWS writes it
+			GetCallerIdentityResult struct{ Account, Arn, UserId string }
 		}
 	}
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusOK {
@@ -252,5 +253,20 @@ func TestUnknownActions(t *testing.T) {
 		if status, body := send(t, http.DefaultTransport, r); status != http.StatusBadRequest || !strings.Contains(body, "InvalidAction") {
 			t.Errorf("%q: got %d %s, want InvalidAction", query, status, body)
 		}
+	}
+}
+
+func TestTheSDKPresignsOnTheServersClock(t *testing.T) {
+	w := newWorld(t)
+	presigned, err := sts.NewPresignClient(w.STS(region, static(w.user.Keys())), func(o *sts.PresignOptions) {
+		o.Presigner = awstest.Signer{Clock: w.clock}
+	}).PresignGetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := httptest.NewRecorder()
+	w.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), presigned.Method, presigned.URL, nil))
+	if !strings.Contains(answer.Body.String(), w.user.ARN()) {
+		t.Errorf("got %d %s, want the user", answer.Code, answer.Body)
 	}
 }

@@ -182,12 +182,12 @@ func (r *request) assumeRole() (any, *Failure) {
 // role that does not exist does. The caller of mayAssume holds the lock.
 func (r *request) mayAssume(w wish) (*Role, *Failure) {
 	c := r.caller
-	deny := func(string) *Failure {
+	deny := func() *Failure {
 		return refuse(403, "AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", c.arn, w.role)
 	}
 	role, _ := r.find(w.role)
 	if role == nil || role.account.Partition != c.account.Partition {
-		return nil, deny("")
+		return nil, deny()
 	}
 	actions := []string{"sts:AssumeRole"}
 	if len(w.session.Tags) > 0 {
@@ -204,17 +204,17 @@ func (r *request) mayAssume(w wish) (*Role, *Failure) {
 		q.caller = &asker{caller: c}
 		trust := role.trust.decide(q)
 		if trust != allowed && trust != granted {
-			return nil, deny("")
+			return nil, deny()
 		}
 		if trust == granted && role.account == c.account {
 			q.caller = nil
-			if decideAll(c.policies(), q) == denied || c.mayInSession(q, deny) != nil {
-				return nil, deny("")
+			if decideAll(c.policies(), q) == denied || c.mayInSession(q) != nil {
+				return nil, deny()
 			}
 			continue
 		}
 		if c.may(q) != nil {
-			return nil, deny("")
+			return nil, deny()
 		}
 	}
 	return role, nil

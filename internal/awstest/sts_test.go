@@ -303,3 +303,26 @@ func TestSessionPoliciesNarrow(t *testing.T) {
 		t.Errorf("GetCallerIdentity is always allowed, got %v", err)
 	}
 }
+
+func TestATrustPolicyAsCloudFormationHasIt(t *testing.T) {
+	w := newWorld(t)
+	w.hub.SetOrganization("o-ours")
+	if err := w.role.SetTrustPolicy(`{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"},
+		{"Effect":"Allow","Principal":{"AWS":["` + w.user.ARN() + `"]},"Action":["sts:AssumeRole"],
+		 "Condition":{"StringEquals":{"sts:ExternalId":"fleet","aws:PrincipalOrgID":"o-ours"}}},
+		{"Effect":"Deny","NotPrincipal":{"AWS":"` + w.user.ARN() + `"},"Action":"sts:AssumeRole"}]}`); err != nil {
+		t.Fatal(err)
+	}
+	other := w.hub.User("other")
+	other.Allow("sts:AssumeRole")
+	_, ours := w.assume(t, w.user.Keys(), w.role, fleetID)
+	_, without := w.assume(t, w.user.Keys(), w.role, nil)
+	_, foreign := w.assume(t, other.Keys(), w.role, fleetID)
+	w.hub.SetOrganization("o-theirs")
+	_, moved := w.assume(t, w.user.Keys(), w.role, fleetID)
+	got := []string{code(ours), code(without), code(foreign), code(moved)}
+	if diff := cmp.Diff([]string{"", "AccessDenied", "AccessDenied", "AccessDenied"}, got); diff != "" {
+		t.Errorf("the user, without the ID, another user, of another organization (-want +got)\n%s", diff)
+	}
+}

@@ -95,7 +95,7 @@ func checkTokenQuery(raw string, now time.Time) *Failure {
 }
 
 // verifyToken says who a token proves to a cluster. It sends the presigned request, with the cluster's own name in
-// the header that was signed, to STS: to this server, without the way over the network.
+// the header that was signed, to STS: to this server, without the way over the network, its record and its faults.
 func (s *Server) verifyToken(r *http.Request, cluster *Cluster, token string) (*caller, *Failure) {
 	u, failure := readToken(token, cluster.account.Partition, s.time())
 	if failure != nil {
