@@ -42,6 +42,7 @@ clean: ## Stop what runs in .devfleet and remove what was built
 .PHONY: test
 test: cc devfleet ## Run all tests on real API servers, with the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m $(TESTFLAGS) ./...
+	cd conformance/eks && CGO_ENABLED=1 go test -race -timeout 5m $(TESTFLAGS) ./...
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser, FUZZTIME each (30s)
@@ -65,6 +66,7 @@ demo: build devfleet ## Show Hawser at work on clusters of its own; KEEP=1 leave
 lint: ## Lint and check the formatting
 	$(TOOL) golangci-lint run ./...
 	cd devfleet && $(DEVFLEET_ENV) $(TOOL) golangci-lint run ./...
+	cd conformance/eks && $(TOOL) golangci-lint run ./...
 
 .PHONY: fmt
 fmt: ## Format the code and sort its imports
@@ -80,6 +82,7 @@ generate: ## Generate the deep copies and the CRDs from api/
 verify: generate ## Fail if generated files or go.mod are not up to date
 	go mod tidy -diff
 	cd devfleet && go mod tidy -diff
+	cd conformance/eks && go mod tidy -diff
 	@if [ -n "$$(git status --porcelain -- $(GENERATED))" ]; then \
 		git --no-pager diff HEAD -- $(GENERATED); git status --short -- $(GENERATED); \
 		echo "make verify: these files are not what is committed: commit what 'make generate' writes" >&2; exit 1; \

@@ -261,11 +261,11 @@ func TestFingerprint(t *testing.T) {
 		"another duration":                with(2, func(id *Identity) { id.Role.Duration = 15 * time.Minute }),
 		"the manager's own as the ground": {Ground: controllerIdentity("own"), Roles: base.Roles},
 	} {
-		print := chain.Fingerprint()
-		if before, ok := prints[print]; ok {
+		fingerprint := chain.Fingerprint()
+		if before, ok := prints[fingerprint]; ok {
 			t.Errorf("%s has the fingerprint of %s", name, before)
 		}
-		prints[print] = name
+		prints[fingerprint] = name
 	}
 	own := Chain{Ground: Identity{Type: v1alpha1.AWSControllerIdentity}}
 	if (Chain{Ground: controllerIdentity("a")}).Fingerprint() != own.Fingerprint() {

@@ -17,7 +17,7 @@ const (
 	AccessKeyIDKey     = "AccessKeyID"
 	SecretAccessKeyKey = "SecretAccessKey"
 	SessionTokenKey    = "SessionToken"
-	CredentialsFileKey = "AWS_B64ENCODED_CREDENTIALS" //nolint:gosec // the name of a key
+	CredentialsFileKey = "AWS_B64ENCODED_CREDENTIALS"
 	RegionKey          = "AWS_REGION"
 )
 

@@ -57,7 +57,7 @@ func NewToken(ctx context.Context, creds awssdk.CredentialsProvider, region, clu
 		expires = signer.Expires
 	}
 	if !expires.After(now) {
-		return Token{}, &Error{Reason: v1alpha1.ReasonCredentialsExpired, Err: fmt.Errorf("making a token for EKS cluster %q: the credentials have ended", clusterName)}
+		return Token{}, &Error{Ref: ProviderRef(creds), Reason: v1alpha1.ReasonCredentialsExpired, Err: fmt.Errorf("making a token for EKS cluster %q: the credentials have ended", clusterName)}
 	}
 	request := (&http.Request{
 		Method: http.MethodGet,
@@ -71,7 +71,7 @@ func NewToken(ctx context.Context, creds awssdk.CredentialsProvider, region, clu
 	}
 	token := tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(signed))
 	if len(token) > maxToken {
-		return Token{}, &Error{Reason: v1alpha1.ReasonAWSError,
+		return Token{}, &Error{Ref: ProviderRef(creds), Reason: v1alpha1.ReasonAWSError,
 			Repair: "shorten inlinePolicy, name fewer policyARNs, or drop session tags: AWS packs them into the session token",
 			Err:    fmt.Errorf("making a token for EKS cluster %q: it has %d bytes, and EKS reads %d", clusterName, len(token), maxToken)}
 	}

@@ -109,8 +109,8 @@ func TestNewTokenRefuses(t *testing.T) {
 	long.SessionToken = strings.Repeat("x", 4000)
 	_, err = NewToken(t.Context(), credentialsOf(long), "eu-north-1", "checkout", start)
 	got := wantError(t, err, Error{Reason: v1alpha1.ReasonAWSError})
-	if !strings.Contains(got.Error(), "4096") || strings.Contains(got.Message(), "xxx") {
-		t.Errorf("got %s", got.Message())
+	if !strings.Contains(got, "4096") || strings.Contains(got, "xxx") {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -164,10 +164,10 @@ func (e Entries) role(ctx context.Context, creds awssdk.CredentialsProvider, t T
 		return t.Principal, time.Time{} // most who may grant may not look at roles
 	}
 	p := t.Principal
-	switch real := awssdk.ToString(out.Role.Arn); {
-	case real == p.ARN:
-	case p.PathUnknown && p.sameButPath(real):
-		p.ARN, p.PathUnknown = real, false
+	switch known := awssdk.ToString(out.Role.Arn); {
+	case known == p.ARN:
+	case p.PathUnknown && p.sameButPath(known):
+		p.ARN, p.PathUnknown = known, false
 	default:
 		return t.Principal, time.Time{}
 	}

@@ -354,3 +354,28 @@ func TestATargetIsWhole(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// rights are those of permission accessEntries in package aws/bootstrap.
+const rights = `{"Version": "2012-10-17", "Statement": [
+	{"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": "arn:aws:eks:*:444455556666:cluster/*"},
+	{"Effect": "Allow", "Action": "eks:CreateAccessEntry", "Resource": "arn:aws:eks:*:444455556666:cluster/*",
+		"Condition": {"ForAllValues:StringEquals": {"eks:kubernetesGroups": "hawser-members"}}},
+	{"Effect": "Allow", "Action": ["eks:DescribeAccessEntry", "eks:TagResource"], "Resource": "arn:aws:eks:*:444455556666:access-entry/*"},
+	{"Effect": "Allow", "Action": "eks:UpdateAccessEntry", "Resource": "arn:aws:eks:*:444455556666:access-entry/*",
+		"Condition": {"ForAllValues:StringEquals": {"eks:kubernetesGroups": "hawser-members"}, "StringEquals": {"aws:ResourceTag/hawser.io/managed-by": "hawser"}}},
+	{"Effect": "Allow", "Action": "eks:DeleteAccessEntry", "Resource": "arn:aws:eks:*:444455556666:access-entry/*",
+		"Condition": {"StringEquals": {"aws:ResourceTag/hawser.io/managed-by": "hawser"}}}]}`
+
+func TestTheRightsThatTheBootstrapGivesAreEnough(t *testing.T) {
+	w := newWorld(t)
+	w.admin = w.account.User("clerk")
+	w.admin.PutPolicy("entries", rights)
+	w.does(Options{}, Create)
+	w.does(Options{Repair: true}, Recreate)
+	w.cluster.RemoveEntry(w.role.ARN())
+	w.cluster.Entry(w.role.ARN(), []string{"viewers"}, "")
+	w.does(Options{Adopt: true}, Change)
+	if got, err := w.entries.Revoke(t.Context(), as(w.admin.Keys()), w.target, Options{}); err != nil || got.Plan.Action != Delete {
+		t.Errorf("got %+v %v", got, err)
+	}
+}

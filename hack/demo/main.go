@@ -1,5 +1,6 @@
-// Command demo shows Hawser at work on clusters of its own: a primary and three
-// remote clusters that are reached with three kinds of credentials. It rotates
+// Command demo shows Hawser at work on clusters of its own: a primary and four
+// remote clusters that are reached with four kinds of credentials, one of them
+// through roles of two AWS accounts. It rotates
 // these underneath running watches, lets a cluster vanish and come back, and
 // revokes one. What it prints at the end, and writes into .devfleet/demo.json, it
 // has counted at proxies in front of the API servers.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -53,6 +54,11 @@ func (w *world) show(ctx context.Context, show shown, want int, args ...string) 
 func (w *world) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, w.program, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.fleetDir.Kubeconfig())
+	if slices.Contains(args, "--access-entry") {
+		for name, value := range w.cloud.operator { // of the two, only the operator may make access entries
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
 	return cmd
 }
 

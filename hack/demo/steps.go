@@ -14,8 +14,14 @@ const patience = 40 * time.Second
 
 // connect joins the remote clusters and counts how many became Ready.
 func connect(ctx context.Context, w *world, r *result) error {
-	heading("Connect three clusters, with three kinds of credentials")
+	heading("Connect four clusters, with four kinds of credentials")
 	for _, remote := range remotes {
+		if remote.name == eksCluster {
+			if err := connectEKS(ctx, w); err != nil {
+				return err
+			}
+			continue
+		}
 		args := []string{"join", remote.name, "--remote-context", remote.name, "--capabilities", "endpoints", "--server", w.proxies[remote.name].URL}
 		if err := w.hawser(ctx, onlyLast, append(args, remote.args...)...); err != nil {
 			return err
@@ -29,7 +35,10 @@ func connect(ctx context.Context, w *world, r *result) error {
 	if err != nil {
 		return err
 	}
-	return w.hawser(ctx, onlyFirst, "check")
+	if err := w.hawser(ctx, onlyFirst, "check"); err != nil {
+		return err
+	}
+	return w.hawser(ctx, everything, "aws", "check", eksCluster)
 }
 
 // rotate replaces credentials underneath watches and counts what that did to them.
@@ -48,6 +57,7 @@ func rotate(ctx context.Context, w *world, r *result) error {
 		{"gamma", "join", "gamma", "--remote-context", "gamma", "--server", w.proxies["gamma"].URL, "--lifetime", "48h"},
 		{"alpha", "rotate", "alpha"},
 		{"beta", "rotate", "beta"},
+		{eksCluster, "rotate", eksCluster},
 	}
 	for _, rotation := range rotations {
 		name, args := rotation[0], rotation[1:]
@@ -89,7 +99,7 @@ func blackHole(ctx context.Context, w *world, r *result) error {
 	if err := w.hawserFails(ctx, everything, "clusters"); err != nil {
 		return err
 	}
-	for _, name := range []string{"alpha", "beta"} {
+	for _, name := range []string{"alpha", "beta", eksCluster} {
 		took, err := w.watches[name].delivers(ctx)
 		if err != nil {
 			return err

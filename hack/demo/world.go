@@ -19,6 +19,7 @@ import (
 
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/awstest"
 	"github.com/hawser-io/hawser/internal/manager"
 )
 
@@ -38,6 +39,7 @@ var remotes = []struct {
 	{"alpha", nil},
 	{"beta", []string{"--auth", "mtls", "--renew", "csr"}},
 	{"gamma", []string{"--auth", "kubeconfig"}},
+	{eksCluster, nil}, // joined by connectEKS
 }
 
 // world is everything that runs.
@@ -46,6 +48,7 @@ type world struct {
 	program  string
 	fleetDir *fleettest.Fleet
 	primary  *fleettest.Cluster
+	cloud    *cloud
 	clusters map[string]*fleettest.Cluster
 	proxies  map[string]*fleettest.HTTPProxy
 	watches  map[string]*watch
@@ -62,11 +65,15 @@ func newWorld(ctx context.Context) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
+	dir, err := filepath.Abs(filepath.Join(stateDir, "demo")) // API servers run in folders of their own
+	if err != nil {
+		return nil, fmt.Errorf("finding the demo's directory: %w", err)
+	}
 	w := &world{
-		dir: filepath.Join(stateDir, "demo"), program: program,
+		dir: dir, program: program,
 		clusters: map[string]*fleettest.Cluster{}, proxies: map[string]*fleettest.HTTPProxy{}, watches: map[string]*watch{},
 	}
-	heading("Start four clusters: real API servers, on this machine")
+	heading("Start five clusters: real API servers, on this machine")
 	if err := w.startClusters(ctx); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -88,7 +95,11 @@ func (w *world) startClusters(ctx context.Context) error {
 		names = append(names, remote.name)
 	}
 	var err error
-	if w.fleetDir, err = fleettest.Start(ctx, fleettest.Options{Clusters: names, Dir: w.dir}); err != nil {
+	if w.cloud, err = newCloud(w.dir); err != nil {
+		return err
+	}
+	options := fleettest.Options{Clusters: names, Dir: w.dir, APIServerArgs: awstest.APIServerArgs(eksCluster, webhookFile(w.dir))}
+	if w.fleetDir, err = fleettest.Start(ctx, options); err != nil {
 		return err
 	}
 	for _, name := range names {
@@ -105,6 +116,9 @@ func (w *world) startClusters(ctx context.Context) error {
 		w.clusters[name] = c
 		if w.proxies[name], err = c.NewHTTPProxy(); err != nil {
 			return err
+		}
+		if name == eksCluster {
+			w.cloud.serve(c)
 		}
 	}
 	return nil
@@ -210,6 +224,9 @@ func (w *world) close() error {
 	}
 	for _, p := range w.proxies {
 		p.Close()
+	}
+	if w.cloud != nil {
+		w.cloud.server.Close()
 	}
 	if w.fleetDir == nil {
 		return nil

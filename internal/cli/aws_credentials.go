@@ -9,9 +9,11 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/spf13/cobra"
+	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
+	"github.com/hawser-io/hawser/aws/access"
 )
 
 // awsFlags say by whose credentials a command acts in AWS: those of the person at the keyboard, or an
@@ -78,6 +80,25 @@ func (d *deps) awsCaller(ctx context.Context, f awsFlags, region string, reader 
 		return awsCaller{}, explainAWS(err)
 	}
 	return awsCaller{sessions.Provider(chain), arn, account}, nil
+}
+
+// changeEntry grants or revokes an access entry as this caller.
+func (c awsCaller) changeEntry(ctx context.Context, clk clock.Clock, t access.Target, o access.Options, change entryChange) (access.Result, error) {
+	if t.AccountID != "" && c.Account != t.AccountID { // EKS knows no clusters of other accounts, and may know one of the same name
+		return access.Result{}, fmt.Errorf("EKS cluster %q is in account %s, and the credentials are of %s. Repair: choose others with --profile or --identity", t.Cluster, t.AccountID, c.ARN)
+	}
+	entries, err := access.New(ctx, clk)
+	if err != nil {
+		return access.Result{}, err
+	}
+	result, err := change(entries, ctx, c.Credentials, t, o)
+	if err != nil {
+		err = fmt.Errorf("%w (asked as %s)", err, c.ARN)
+		if known := new(aws.Error); errors.As(err, &known) && known.Repair != "" {
+			err = fmt.Errorf("%w. Repair: %s", err, known.Repair)
+		}
+	}
+	return result, err
 }
 
 // repairOwn is what mends the credentials of the person at the keyboard.

@@ -93,6 +93,8 @@ func (d *deps) principalOf(ctx context.Context, here *cluster, rc *v1alpha1.Remo
 		return arn, nil
 	}
 	if chain.Ground.Type == v1alpha1.AWSStaticIdentity {
+		ctx, cancel := context.WithTimeout(ctx, openTimeout)
+		defer cancel()
 		sessions, err := d.awsSessions(ctx, "", rc.Spec.Auth.EKS.Region)
 		if err != nil {
 			return "", err
@@ -101,22 +103,15 @@ func (d *deps) principalOf(ctx context.Context, here *cluster, rc *v1alpha1.Remo
 		return arn, explainAWS(err)
 	}
 	// The manager's own identity: only the manager knows it, and has written it down if there is an object for it.
-	var identity v1alpha1.AWSIdentity
-	err = client.IgnoreNotFound(here.Client.Get(ctx, client.ObjectKey{Name: ref.Name}, &identity))
-	switch {
-	case ref.Kind == v1alpha1.KindAWSIdentity && err != nil:
-		return "", fmt.Errorf("reading AWSIdentity %q: %w", ref.Name, err)
-	case ref.Kind == v1alpha1.KindAWSIdentity && identity.Status.ARN != "":
-		return identity.Status.ARN, nil
+	if ref.Kind == v1alpha1.KindAWSIdentity {
+		var identity v1alpha1.AWSIdentity
+		if err := here.Client.Get(ctx, client.ObjectKey{Name: ref.Name}, &identity); err != nil {
+			return "", fmt.Errorf("reading %s: %w", ref, err)
+		}
+		if identity.Status.ARN != "" {
+			return identity.Status.ARN, nil
+		}
 	}
 	return "", errors.New("the tokens prove the manager's own identity, which is not known from here: name its role with --role " +
 		"(kubectl -n " + d.namespace + " exec deploy/hawser -- hawser aws check " + rc.Name + " tells it)")
-}
-
-// explainEntry adds to an error of package access what helps.
-func explainEntry(err error) error {
-	if known := new(aws.Error); errors.As(err, &known) && known.Repair != "" {
-		return fmt.Errorf("%w. Repair: %s", err, known.Repair)
-	}
-	return err
 }

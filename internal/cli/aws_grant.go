@@ -109,13 +109,9 @@ func (d *deps) changeEntry(ctx context.Context, f grantFlags, name string, chang
 	if err != nil {
 		return err
 	}
-	entries, err := access.New(ctx, d.clock)
+	result, err := caller.changeEntry(ctx, d.clock, target, f.Options, change)
 	if err != nil {
 		return err
-	}
-	result, err := change(entries, ctx, caller.Credentials, target, f.Options)
-	if err != nil {
-		return explainEntry(fmt.Errorf("%w (asked as %s)", err, caller.ARN))
 	}
 	if f.output != formatTable {
 		return encode(d.out, f.output, describeEntry(result, f.DryRun))

@@ -24,11 +24,12 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/awstest"
 	"github.com/hawser-io/hawser/internal/manager"
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(fleettest.Run(m, "primary", "alpha", "beta"))
+	os.Exit(awstest.Run(m, fleettest.Options{Clusters: []string{"primary", "alpha", "beta"}}, "beta")) // beta plays EKS clusters, too
 }
 
 const patience = 30 * time.Second

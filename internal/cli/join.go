@@ -115,10 +115,8 @@ func (f *joinFlags) validate(name string) error {
 		return usageError("--renew is only for --auth mtls")
 	case f.renew != "" && f.renew != string(v1alpha1.RenewByCSR) && f.renew != string(v1alpha1.RenewByWatch):
 		return usageError("--renew %q: there is only csr and watch", f.renew)
-	case !f.remote.given() && !f.eks.fromEKS:
-		return usageError("--remote-context is missing: name the context of the cluster to join")
-	case f.remote.given() && f.eks.fromEKS:
-		return usageError("--from-eks and --remote-context: choose one")
+	case f.remote.given() == f.eks.fromEKS:
+		return f.refuseWay()
 	case f.lifetime != 0 && (f.lifetime < 10*time.Minute || f.lifetime%time.Second != 0):
 		return usageError("--lifetime %s: use whole seconds, and 10m at least, since an API server grants no less", f.lifetime)
 	case f.server != "" && !strings.HasPrefix(f.server, "https://"):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -42,6 +43,14 @@ func (f *joinEKSFlags) add(cmd *cobra.Command) {
 	for _, flag := range []string{"region", "eks-cluster", "account", "identity", "api-identity", "role"} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
 	}
+}
+
+// refuseWay refuses no way to the remote cluster, and two.
+func (f *joinFlags) refuseWay() error {
+	if f.eks.fromEKS {
+		return usageError("--from-eks and --remote-context: choose one")
+	}
+	return usageError("--remote-context is missing: name the context of the cluster to join")
 }
 
 // validateEKS refuses flags that make no sense together.
@@ -96,10 +105,17 @@ func (j *joining) reach(ctx context.Context) (*cluster, error) {
 	if err != nil {
 		return nil, explainAWS(err)
 	}
-	return newCluster(&rest.Config{
+	there, err := newCluster(&rest.Config{
 		Host: found.Server, BearerToken: token.Value.Reveal(), TLSClientConfig: rest.TLSClientConfig{CAData: found.CAData},
 		UserAgent: "hawser/" + version.String(), QPS: 50, Burst: 100,
 	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := kubeSystemUID(ctx, there.Client); apierrors.IsUnauthorized(err) {
+		return nil, fmt.Errorf("EKS cluster %q does not let %s in: use credentials that have an access entry there, with --profile, or another way, with --remote-context", name, caller.ARN)
+	}
+	return there, nil
 }
 
 // eksSettings is auth.eks as it was, changed by the flags.
@@ -161,12 +177,24 @@ func (j *joining) applyEKS(ctx context.Context) error {
 	if err := j.grantEntry(ctx, false); err != nil {
 		return err
 	}
+	j.fresh = j.provesAnother()
 	list := changes{d: j.d, title: "In the local cluster:"}
 	if err := j.writeCluster(ctx, &list); err != nil {
 		return err
 	}
 	list.end()
 	return nil
+}
+
+// provesAnother reports whether the tokens will prove something else than what is in use, which then
+// has to be waited for.
+func (j *joining) provesAnother() bool {
+	if j.existing == nil {
+		return false
+	}
+	was := j.existing.Spec.Auth
+	return was.EKS == nil || was.EKS.Region != j.auth.EKS.Region || was.EKSClusterName(j.name) != j.auth.EKSClusterName(j.name) ||
+		aws.RefOf(was.EKS.IdentityRef) != aws.RefOf(j.auth.EKS.IdentityRef)
 }
 
 // grantEntry makes the access entry, if that is asked for.
@@ -178,13 +206,9 @@ func (j *joining) grantEntry(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	entries, err := access.New(ctx, j.d.clock)
+	result, err := caller.changeEntry(ctx, j.d.clock, j.entry, access.Options{DryRun: dryRun}, access.Entries.Grant)
 	if err != nil {
 		return err
-	}
-	result, err := entries.Grant(ctx, caller.Credentials, j.entry, access.Options{DryRun: dryRun})
-	if err != nil {
-		return explainEntry(fmt.Errorf("%w (asked as %s)", err, caller.ARN))
 	}
 	j.d.printEntry(result, dryRun)
 	return nil

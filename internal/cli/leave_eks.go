@@ -70,13 +70,9 @@ func (e *entryToLeave) leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	entries, err := access.New(ctx, e.d.clock)
+	result, err := caller.changeEntry(ctx, e.d.clock, e.target, access.Options{}, access.Entries.Revoke)
 	if err != nil {
 		return err
-	}
-	result, err := entries.Revoke(ctx, caller.Credentials, e.target, access.Options{})
-	if err != nil {
-		return explainEntry(fmt.Errorf("%w (asked as %s)", err, caller.ARN))
 	}
 	e.d.printEntry(result, false)
 	return nil
@@ -93,7 +89,7 @@ func (e *entryToLeave) command() string {
 
 // refuseHalf wants to know by which right an identity in AWS is to be cut off: it has none to do so itself.
 func (r *revoking) refuseHalf() error {
-	if r.there != nil || r.flags.entry.accessEntry {
+	if r.entry == nil || r.there != nil || r.flags.entry.accessEntry {
 		return nil
 	}
 	return usageError("an identity in AWS has no right to cut itself off: take its rights with --remote-context CONTEXT, its access entry with --access-entry, or both")

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/internal/manager"
+	"github.com/hawser-io/hawser/inventory/capa"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -22,7 +23,9 @@ The name of the local cluster is what remote clusters know it by: choose it once
 cluster is a member of its own fleet unless --management-only is given. Several managers may
 run: with --leader-elect one acts and the others stand by.`,
 		Example: `  hawser manager --cluster-name primary
-  hawser manager --cluster-name hub --management-only --default-cluster alpha`,
+  hawser manager --cluster-name hub --management-only --default-cluster alpha
+  # with the EKS clusters that Cluster API provisions; its roles are in config/rbac/cluster-api.yaml
+  hawser manager --cluster-name hub --cluster-api`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := member.ValidateLocal(o.ClusterName); err != nil {
@@ -40,6 +43,8 @@ run: with --leader-elect one acts and the others stand by.`,
 	flags.StringVar(&o.ClusterName, "cluster-name", "", "name of the local cluster, a DNS label of at most 50 characters (required)")
 	flags.BoolVar(&o.ManagementOnly, "management-only", false, "leave the local cluster out of the fleet")
 	flags.StringVar(&o.DefaultCluster, "default-cluster", "", "cluster that answers what must have one answer (default: the local one)")
+	flags.StringVar(&o.ClusterAPI, "cluster-api", "", "connect to the EKS clusters that Cluster API provisions, too; the value is the namespace of its provider for AWS, where the Secrets of static identities are")
+	flags.Lookup("cluster-api").NoOptDefVal = capa.DefaultNamespace
 	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let several managers stand by for one")
 	flags.StringVar(&o.MetricsAddr, "metrics-bind-address", ":8080", `address of /metrics; "0" for none`)
 	flags.StringVar(&o.ProbeAddr, "health-probe-bind-address", ":8081", `address of /healthz and /readyz; "0" for none`)

@@ -115,10 +115,18 @@ func (r *revoking) prepare(ctx context.Context) error {
 	if r.entry, err = r.d.entryToLeave(ctx, r.here, r.rc, r.local, r.flags.entry); err != nil {
 		return err
 	}
+	if err := r.refuseHalf(); err != nil {
+		return err
+	}
 	r.conn, r.connErr = r.d.open(ctx, r.here, r.rc, r.local)
+	return r.identify()
+}
+
+// identify finds out which identity of ours the credential is of.
+func (r *revoking) identify() error {
 	if r.entry != nil {
 		r.identity = member.Foreign
-		return r.refuseHalf()
+		return nil
 	}
 	subject := ""
 	switch {

@@ -7,13 +7,17 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/credential/eks"
-	"github.com/hawser-io/hawser/inventory/awsidentity"
+	"github.com/hawser-io/hawser/internal/controller/awsidentity"
+	capacontroller "github.com/hawser-io/hawser/internal/controller/capa"
+	"github.com/hawser-io/hawser/internal/controller/eksinventory"
+	inventory "github.com/hawser-io/hawser/inventory/awsidentity"
 	"github.com/hawser-io/hawser/inventory/capa"
 )
 
@@ -36,7 +40,7 @@ func NewAWS(ctx context.Context, objects client.Reader, secrets credential.Secre
 	if err != nil {
 		return nil, err
 	}
-	readers := awsidentity.Readers{AWSIdentity: awsidentity.Reader{Client: objects, Secrets: secrets}}
+	readers := inventory.Readers{AWSIdentity: inventory.Reader{Client: objects, Secrets: secrets}}
 	if clusterAPI != "" {
 		readers.ClusterAPI = capa.Reader{Client: objects, Namespace: clusterAPI}
 	}
@@ -46,6 +50,36 @@ func NewAWS(ctx context.Context, objects client.Reader, secrets credential.Secre
 		Sessions:   &aws.Sessions{Clock: clk, STS: aws.STSFrom(config), Region: os.Getenv("AWS_REGION"), PerSecond: STSPerSecond},
 		Clusters:   aws.Clusters{API: aws.EKSFrom(config)},
 	}, nil
+}
+
+// setUp registers the controllers of what is in AWS.
+func (a *AWS) setUp(mgr ctrl.Manager, o Options) error {
+	recorder, clk := mgr.GetEventRecorder("hawser"), a.Sessions.Clock
+	identities := &awsidentity.Reconciler{
+		Client: mgr.GetClient(), Reader: a.Identities, Events: recorder,
+		Asker: &awsidentity.Asker{Sessions: a.Sessions, Clock: clk},
+	}
+	if err := identities.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the controller of AWSIdentities: %w", err)
+	}
+	inventories := &eksinventory.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Clock: clk, Local: o.ClusterName,
+		Identities: a.Identities, Sessions: a.Sessions, Clusters: a.Clusters,
+	}
+	if err := inventories.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the controller of EKSInventories: %w", err)
+	}
+	if o.ClusterAPI == "" {
+		return nil
+	}
+	provisioned := &capacontroller.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Clock: clk, Local: o.ClusterName,
+		Identities: a.Identities, Sessions: a.Sessions, Clusters: a.Clusters,
+	}
+	if err := provisioned.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the controller of Cluster API's clusters: %w", err)
+	}
+	return nil
 }
 
 func (a *AWS) source(rc *v1alpha1.RemoteCluster, clk clock.PassiveClock) credential.Source {

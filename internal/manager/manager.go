@@ -26,7 +26,6 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/fleet"
-	"github.com/hawser-io/hawser/internal/controller/awsidentity"
 	"github.com/hawser-io/hawser/internal/controller/remotecluster"
 	"github.com/hawser-io/hawser/internal/version"
 	"github.com/hawser-io/hawser/member"
@@ -132,12 +131,8 @@ func Run(ctx context.Context, o Options) error {
 	if err := reconciler.SetupWithManager(mgr, o.Namespace, workers); err != nil {
 		return fmt.Errorf("setting up the controller of RemoteClusters: %w", err)
 	}
-	identities := &awsidentity.Reconciler{
-		Client: mgr.GetClient(), Reader: inAWS.Identities, Events: mgr.GetEventRecorder("hawser"),
-		Asker: &awsidentity.Asker{Sessions: inAWS.Sessions, Clock: clock.RealClock{}},
-	}
-	if err := identities.SetupWithManager(mgr); err != nil {
-		return fmt.Errorf("setting up the controller of AWSIdentities: %w", err)
+	if err := inAWS.setUp(mgr, o); err != nil {
+		return err
 	}
 	if err := mgr.Add(&presence{client: mgr.GetClient(), options: o}); err != nil {
 		return fmt.Errorf("setting up the local cluster: %w", err)

@@ -14,27 +14,10 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
-	"github.com/hawser-io/hawser/credential"
 )
 
 // DefaultNamespace is where the provider runs, and with it the Secrets of its static identities.
 const DefaultNamespace = "capa-system"
-
-// Keys of the Secret of an AWSClusterStaticIdentity.
-const (
-	accessKeyIDKey     = "AccessKeyID"
-	secretAccessKeyKey = "SecretAccessKey"
-	sessionTokenKey    = "SessionToken"
-)
-
-// Reads reports whether identities of this kind are read by a Reader.
-func Reads(kind v1alpha1.AWSIdentityKind) bool {
-	switch kind {
-	case v1alpha1.KindCAPARoleIdentity, v1alpha1.KindCAPAStaticIdentity, v1alpha1.KindCAPAControllerIdentity:
-		return true
-	}
-	return false
-}
 
 // Reader reads the identities of Cluster API's provider for AWS. It is an aws.Reader for their kinds, and
 // for no other.
@@ -70,7 +53,9 @@ type staticIdentity struct {
 // What the provider calls its controller's identity is here what Hawser's own manager runs as: roles that
 // trust the one have to trust the other as well.
 func (r Reader) Identity(ctx context.Context, ref aws.Ref) (aws.Identity, error) {
-	if !Reads(ref.Kind) {
+	switch ref.Kind {
+	case v1alpha1.KindCAPARoleIdentity, v1alpha1.KindCAPAStaticIdentity, v1alpha1.KindCAPAControllerIdentity:
+	default:
 		return aws.Identity{}, fault(ref, v1alpha1.ReasonIdentityNotFound, "", fmt.Errorf("kind %q is no identity of Cluster API", ref.Kind))
 	}
 	u := &unstructured.Unstructured{}
@@ -162,18 +147,18 @@ func (r Reader) static(ctx context.Context, u *unstructured.Unstructured, id *aw
 	case err != nil:
 		return fmt.Errorf("reading %s: %w", where, err)
 	}
-	for _, key := range []string{accessKeyIDKey, secretAccessKeyKey} {
-		if len(secret.Data[key]) == 0 {
+	data := map[string][]byte{} // what the provider reads: not every form that a Secret of ours may have
+	for _, key := range []string{aws.AccessKeyIDKey, aws.SecretAccessKeyKey, aws.SessionTokenKey} {
+		data[key] = secret.Data[key]
+		if len(data[key]) == 0 && key != aws.SessionTokenKey {
 			return fault(id.Ref, v1alpha1.ReasonInputInvalid, "fill it in", fmt.Errorf("%s has no key %s", where, key))
 		}
 	}
+	if id.Keys, err = aws.KeysOf(data); err != nil {
+		return fault(id.Ref, v1alpha1.ReasonInputInvalid, "fill it in", fmt.Errorf("%s: %w", where, err))
+	}
 	id.Type = v1alpha1.AWSStaticIdentity
 	id.Version += "/" + secret.ResourceVersion
-	id.Keys = &aws.Keys{
-		AccessKeyID:     string(secret.Data[accessKeyIDKey]),
-		SecretAccessKey: credential.NewSecret(string(secret.Data[secretAccessKeyKey])),
-		SessionToken:    credential.NewSecret(string(secret.Data[sessionTokenKey])),
-	}
 	return nil
 }
 

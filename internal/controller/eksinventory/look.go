@@ -3,6 +3,7 @@ package eksinventory
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -160,8 +161,13 @@ func (l *look) isOut(region string) bool {
 	return l.strikes[region] >= strikesOut
 }
 
+// gap is where something is missing, which names the identity, and why.
 func gap(a account, region, cluster string, err *aws.Error) v1alpha1.InventoryGap {
-	return v1alpha1.InventoryGap{Where: eks.Where(a.EKSAccount, region, cluster), Reason: err.Reason, Message: err.Message()}
+	return v1alpha1.InventoryGap{
+		Where:   eks.Where(a.EKSAccount, region, cluster),
+		Reason:  err.Reason,
+		Message: strings.TrimPrefix(err.Message(), err.Ref.String()+": "),
+	}
 }
 
 // timed gives one call its deadline.

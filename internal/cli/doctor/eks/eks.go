@@ -54,7 +54,9 @@ type Policies interface {
 // stepTimeout is the deadline of each question to AWS and to the cluster.
 const stepTimeout = 15 * time.Second
 
-// Examine examines one cluster. It ends when ctx does, or by the deadlines of its steps.
+// Examine examines one cluster. It ends when ctx does, or by the deadlines of its steps. Its checks are
+// ground, chain, hop 0 and on, policies, api chain, api hop 0 and on, cluster, account, endpoint, entry,
+// token, audience and manager.
 func Examine(ctx context.Context, p Patient, s Surroundings) doctor.Report {
 	report := doctor.Report{Cluster: p.Cluster.Name}
 	if p.Cluster.Spec.Auth.EKS == nil {

@@ -173,12 +173,18 @@ func (v *verdict) detach() string {
 func (v *verdict) judgeCluster() {
 	d, c := v.cluster, v.cluster.cluster
 	named := fmt.Sprintf("EKS cluster %q in %s", v.Cluster.Spec.Auth.EKSClusterName(v.name()), v.eks().Region)
+	if d.denied != nil {
+		repair, why := explain(d.denied)
+		v.add("cluster", doctor.Error, repair, "%s (asked as auth.eks.apiIdentityRef)", why)
+	}
 	switch {
 	case d.by == "":
 		v.add("cluster", doctor.Skipped, "", "nobody here can ask the EKS API about %s%s: name an identity in auth.eks.apiIdentityRef, or have AWS credentials of that account", named, v.account())
 		return
-	case reasonOf(d.err) == v1alpha1.ReasonEKSDenied && v.api == nil:
-		v.add("cluster", doctor.Skipped, "", "%s may not describe %s", d.by, named)
+	case reasonOf(d.err) == v1alpha1.ReasonEKSDenied:
+		if d.denied == nil {
+			v.add("cluster", doctor.Skipped, "", "%s may not describe %s", d.by, named)
+		}
 		return
 	case d.err != nil:
 		repair, why := explain(d.err)
@@ -187,7 +193,7 @@ func (v *verdict) judgeCluster() {
 	case !c.Active():
 		v.add("cluster", doctor.Error, fmt.Sprintf("aws eks wait cluster-active --region %s --name %s", c.Region, c.Name), "%s is %s", named, c.Status)
 	default:
-		v.ok("cluster", "%s is %s, Kubernetes %s (asked as %s)", named, c.Status, c.Version, d.by)
+		v.ok("cluster", "%s is %s, Kubernetes %s, authentication mode %s (asked as %s)", named, c.Status, c.Version, c.AuthenticationMode, d.by)
 	}
 	switch want := v.eks().AccountID; {
 	case want == "":
@@ -245,8 +251,11 @@ func (v *verdict) letIn() bool { return slices.Contains(v.shown.groups, v1alpha1
 func (v *verdict) judgeEntry() {
 	e := v.entry
 	switch {
-	case e.target.Principal.ARN == "":
+	case e.target.Principal.ARN == "" && v.broken != "":
 		v.skip("entry")
+		return
+	case e.target.Principal.ARN == "":
+		v.add("entry", doctor.Error, "name an AWSIdentity of a role in auth.eks.identityRef", "there is none for %s, and can be none: it is no role and no user", v.token.last().arn)
 		return
 	case e.by == "" || reasonOf(e.err) == v1alpha1.ReasonEKSDenied:
 		v.add("entry", doctor.Skipped, "", "nobody here may look at the access entry of %s (eks:DescribeAccessEntry)", e.target.Principal.ARN)
@@ -353,6 +362,8 @@ func (v *verdict) judgeManager() {
 		v.add("manager", doctor.Error, "kubectl -n "+v.Namespace+" get pods", "no manager has reported on this cluster")
 	case v.Cluster.Status.ObservedGeneration < v.Cluster.Generation:
 		v.add("manager", doctor.Warning, "kubectl -n "+v.Namespace+" get pods", "the manager has not seen the latest change of the spec")
+	case c.Status == metav1.ConditionTrue && v.shown.refused:
+		v.add("manager", doctor.Warning, "", "it still reports that the cluster accepts it, %s: by a token that it made before, or as somebody else", c.Message)
 	case c.Status == metav1.ConditionTrue:
 		v.ok("manager", "it reports that the cluster accepts it, %s", c.Message)
 	default:

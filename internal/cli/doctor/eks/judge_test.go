@@ -68,6 +68,7 @@ func healthy() (Patient, Surroundings, facts) {
 
 func TestJudge(t *testing.T) {
 	type want struct{ check, severity, message, repair string }
+	stale := want{"manager", "warning", "it still reports that the cluster accepts it", ""}
 	tests := map[string]struct {
 		spoil func(*Patient, *Surroundings, *facts)
 		want  []want // besides what is ok
@@ -167,6 +168,26 @@ func TestJudge(t *testing.T) {
 				{"cluster", "skipped", "nobody here can ask", ""}, {"entry", "skipped", "nobody here may look", ""},
 			},
 		},
+		"the identity for the EKS API may not ask, and the person may": {
+			func(_ *Patient, s *Surroundings, f *facts) {
+				s.AsManager = true
+				f.cluster.denied = broken(2, "reader", v1alpha1.ReasonEKSDenied, "allow eks:DescribeCluster", "denied")
+			},
+			[]want{{"cluster", "error", "(asked as auth.eks.apiIdentityRef)", "allow eks:DescribeCluster"}},
+		},
+		"the token proves the root of an account": {
+			func(_ *Patient, s *Surroundings, f *facts) {
+				s.AsManager = true
+				f.token = walk{chain: aws.Chain{Ground: aws.Identity{Type: v1alpha1.AWSStaticIdentity}}, hops: []hop{{arn: "arn:aws:iam::111122223333:root"}}}
+				f.entry, f.shown = entry{}, shown{refused: true}
+			},
+			[]want{
+				{"policies", "skipped", "the token proves no role", ""},
+				{"entry", "error", "there is none for arn:aws:iam::111122223333:root, and can be none", "name an AWSIdentity of a role"},
+				{"token", "skipped", "as is to be expected", ""},
+				stale,
+			},
+		},
 		"the cluster is being made": {
 			func(_ *Patient, s *Surroundings, f *facts) {
 				s.AsManager = true
@@ -238,6 +259,7 @@ func TestJudge(t *testing.T) {
 			[]want{
 				{"entry", "error", "there is none for arn:aws:iam::444455556666:role/staging", "hawser aws grant prod"},
 				{"token", "skipped", "as is to be expected", ""},
+				stale,
 			},
 		},
 		"there is no access entry, and a ConfigMap lets the role in": {
@@ -255,6 +277,7 @@ func TestJudge(t *testing.T) {
 			[]want{
 				{"entry", "error", "the cluster is in authentication mode CONFIG_MAP", "aws eks update-cluster-config --region eu-north-1 --name prod --access-config authenticationMode=API_AND_CONFIG_MAP"},
 				{"token", "skipped", "as is to be expected", ""},
+				stale,
 			},
 		},
 		"the access entry has other groups": {
@@ -287,6 +310,7 @@ func TestJudge(t *testing.T) {
 			[]want{
 				{"entry", "error", "for a role of the same name that is gone", "hawser aws grant prod"},
 				{"token", "skipped", "as is to be expected", ""},
+				stale,
 			},
 		},
 		"the role was made anew, which only the refusal tells": {
@@ -294,14 +318,14 @@ func TestJudge(t *testing.T) {
 				s.AsManager = true
 				f.shown = shown{refused: true}
 			},
-			[]want{{"token", "error", "most likely the role was deleted and made again", "hawser aws grant prod --repair"}},
+			[]want{{"token", "error", "most likely the role was deleted and made again", "hawser aws grant prod --repair"}, stale},
 		},
 		"the entry is very young": {
 			func(_ *Patient, s *Surroundings, f *facts) {
 				s.AsManager = true
 				f.entry.found.Entry.CreatedAt, f.shown = now.Add(-5*time.Second), shown{refused: true}
 			},
-			[]want{{"token", "warning", "the access entry is 5s old: EKS needs some seconds", "hawser aws check prod"}},
+			[]want{{"token", "warning", "the access entry is 5s old: EKS needs some seconds", "hawser aws check prod"}, stale},
 		},
 		"nobody may look at the entry, and the token is refused": {
 			func(_ *Patient, s *Surroundings, f *facts) {
@@ -312,6 +336,7 @@ func TestJudge(t *testing.T) {
 			[]want{
 				{"entry", "skipped", "nobody here may look", ""},
 				{"token", "error", "it has no access entry for arn:aws:iam::444455556666:role/staging, or one for an earlier role", "hawser aws grant prod"},
+				stale,
 			},
 		},
 		"another cluster has the same name": {

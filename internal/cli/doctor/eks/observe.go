@@ -57,6 +57,8 @@ type described struct {
 	by      string // who asked; empty where nobody could
 	cluster aws.Cluster
 	err     error
+	// denied says that the identity that is named for the EKS API may not ask.
+	denied error
 }
 
 // entry is the access entry of whoever the token proves.
@@ -71,6 +73,7 @@ type entry struct {
 type asker struct {
 	arn, account string
 	creds        awssdk.CredentialsProvider
+	named        bool // for the EKS API, in the spec
 }
 
 // examination is one cluster being examined.
@@ -89,7 +92,7 @@ func (e *examination) observe(ctx context.Context) facts {
 		api := e.walk(ctx, aws.RefOf(auth.APIIdentityRef))
 		f.api = &api
 	}
-	askers := e.askers(f)
+	askers := e.askers(ctx, f)
 	if f.token.arrived() {
 		f.policies = e.lookAtPolicies(ctx, f.token, askers)
 	}
@@ -98,7 +101,7 @@ func (e *examination) observe(ctx context.Context) facts {
 		f.entry = e.lookAtEntry(ctx, askers, principal)
 	}
 	if f.token.arrived() {
-		f.shown = e.show(ctx, f.token.chain)
+		f.shown = e.show(ctx, f.token.chain, f.cluster)
 	}
 	return f
 }
@@ -129,22 +132,25 @@ func (e *examination) whoAmI(ctx context.Context, chain aws.Chain, hop int) (arn
 // askers are those who may be able to ask the EKS API, the best first: the identity that is named for
 // that, and whoever the person at the keyboard is. Those of another account than the cluster's would
 // hear of another cluster, or of none.
-func (e *examination) askers(f facts) []asker {
+func (e *examination) askers(ctx context.Context, f facts) []asker {
 	var list []asker
-	add := func(chain aws.Chain, h hop) {
+	add := func(chain aws.Chain, h hop, named bool) {
 		foreign := e.auth().AccountID != "" && h.account != e.auth().AccountID
 		if h.err == nil && !foreign && !slices.ContainsFunc(list, func(a asker) bool { return a.arn == h.arn }) {
-			list = append(list, asker{h.arn, h.account, e.Sessions.Provider(chain)})
+			list = append(list, asker{h.arn, h.account, e.Sessions.Provider(chain), named})
 		}
 	}
 	if f.api != nil && f.api.arrived() {
-		add(f.api.chain, f.api.last())
+		add(f.api.chain, f.api.last(), true)
 	}
-	for _, w := range []*walk{&f.token, f.api} {
-		if w != nil && len(w.hops) > 0 && w.chain.Ground.Type == v1alpha1.AWSControllerIdentity {
-			add(aws.Chain{Ground: w.chain.Ground}, w.hops[0])
-		}
+	own := aws.Chain{Ground: aws.Identity{Type: v1alpha1.AWSControllerIdentity}}
+	if w := f.token; len(w.hops) > 0 && w.chain.Ground.Type == v1alpha1.AWSControllerIdentity {
+		add(own, w.hops[0], false)
+		return list
 	}
+	var h hop
+	h.arn, h.account, h.err = e.whoAmI(ctx, own, 0)
+	add(own, h, false)
 	return list
 }
 
@@ -163,10 +169,13 @@ func (e *examination) describe(ctx context.Context, askers []asker) described {
 	defer cancel()
 	var d described
 	for _, a := range askers {
-		d = described{by: a.arn}
+		d = described{by: a.arn, denied: d.denied}
 		d.cluster, d.err = e.Entries.Clusters.Describe(ctx, a.creds, e.auth().Region, e.Cluster.Spec.Auth.EKSClusterName(e.Cluster.Name))
 		if reasonOf(d.err) != v1alpha1.ReasonEKSDenied {
 			return d
+		}
+		if a.named {
+			d.denied = d.err
 		}
 	}
 	return d
@@ -197,7 +206,7 @@ func (e *examination) lookAtPolicies(ctx context.Context, w walk, askers []asker
 	}
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	for _, a := range append(askers, asker{w.last().arn, w.last().account, e.Sessions.Provider(w.chain)}) {
+	for _, a := range append(askers, asker{arn: w.last().arn, account: w.last().account, creds: e.Sessions.Provider(w.chain)}) {
 		if a.account != role.AccountID {
 			continue
 		}

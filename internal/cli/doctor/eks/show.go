@@ -40,8 +40,8 @@ func (oneToken) Renew(_ context.Context, current credential.Credential, _ creden
 }
 
 // show makes a token and shows it to the cluster, over a connection of its own: to no server that the
-// CA of the spec does not vouch for.
-func (e *examination) show(ctx context.Context, chain aws.Chain) shown {
+// CA of the spec does not vouch for, nor, where EKS has described the cluster, another CA than its own.
+func (e *examination) show(ctx context.Context, chain aws.Chain, d described) shown {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	name := e.Cluster.Spec.Auth.EKSClusterName(e.Cluster.Name)
@@ -55,8 +55,11 @@ func (e *examination) show(ctx context.Context, chain aws.Chain) shown {
 	}
 	spec.Checks = nil
 	changed := make(chan struct{}, 1)
-	source := oneToken{credential.Credential{Token: token.Value, ExpiresAt: token.ExpiresAt, ObtainedAt: e.Clock.Now(), Watched: true}}
-	conn := connection.New(spec, source, connection.Options{
+	cred := credential.Credential{Token: token.Value, ExpiresAt: token.ExpiresAt, ObtainedAt: e.Clock.Now(), Watched: true}
+	if c := d.cluster; c.Server != "" && len(c.CAData) > 0 {
+		cred.Binding = &credential.Binding{Server: c.Server, CA: credential.Fingerprint(c.CAData), Roots: credential.RootSums(c.CAData)}
+	}
+	conn := connection.New(spec, oneToken{cred}, connection.Options{
 		Clock: e.Clock, ProbeInterval: time.Hour, UserAgent: e.UserAgent,
 		Changed: func() {
 			select {
