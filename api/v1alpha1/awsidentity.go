@@ -147,9 +147,11 @@ type AWSIdentityKind string
 const (
 	// KindAWSIdentity is our own.
 	KindAWSIdentity AWSIdentityKind = "AWSIdentity"
-	// The kinds of Cluster API Provider AWS, read as they are where the manager runs with --cluster-api.
-	KindCAPARoleIdentity       AWSIdentityKind = "AWSClusterRoleIdentity"
-	KindCAPAStaticIdentity     AWSIdentityKind = "AWSClusterStaticIdentity"
+	// KindCAPARoleIdentity is Cluster API Provider AWS's role, read as it is where the manager runs with --cluster-api.
+	KindCAPARoleIdentity AWSIdentityKind = "AWSClusterRoleIdentity"
+	// KindCAPAStaticIdentity is its pair of access keys.
+	KindCAPAStaticIdentity AWSIdentityKind = "AWSClusterStaticIdentity"
+	// KindCAPAControllerIdentity is what its controller runs as, for which ours stands.
 	KindCAPAControllerIdentity AWSIdentityKind = "AWSClusterControllerIdentity"
 )
 

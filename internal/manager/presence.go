@@ -23,7 +23,7 @@ func refuseOtherName(ctx context.Context, c client.Reader, o Options) error {
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading ConfigMap %q in namespace %q: %w", v1alpha1.ManagerConfigMap, o.Namespace, err)
 	}
-	if err != nil || name == "" || name == o.ClusterName {
+	if name == "" || name == o.ClusterName { // no manager was here before, or this one
 		return nil
 	}
 	var all v1alpha1.RemoteClusterList

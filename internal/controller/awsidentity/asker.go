@@ -51,7 +51,7 @@ type Asker struct {
 
 type entry struct {
 	chain  aws.Chain
-	print  string // of the chain that the answer speaks of
+	way    string // fingerprint of the chain that the answer speaks of
 	answer Answer
 	due    time.Time
 	asking bool
@@ -69,9 +69,9 @@ func (a *Asker) ask(name string, chain aws.Chain) Answer {
 	a.lazyInit()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e, print := a.known[name], chain.Fingerprint()
-	if e == nil || e.print != print {
-		e = &entry{print: print}
+	e, way := a.known[name], chain.Fingerprint()
+	if e == nil || e.way != way {
+		e = &entry{way: way}
 		a.known[name] = e
 		a.poke()
 	}
