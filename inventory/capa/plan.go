@@ -32,6 +32,9 @@ type Question struct {
 // Question is what has to be asked about the control plane.
 func (cp *ControlPlane) Question() (Question, error) {
 	name, err := cp.EKSName()
+	if err == nil && cp.Spec.Region == "" { // the provider then takes that of its own process
+		err = errors.New("spec.region is empty: fill it in")
+	}
 	return Question{Identity: aws.RefOf(cp.Identity()), Region: cp.Spec.Region, Name: name, Server: cp.Server()}, err
 }
 

@@ -166,6 +166,7 @@ func TestWhatBecomesOfAControlPlane(t *testing.T) {
 			want: told{Reason: v1alpha1.ReasonThrottled, Detail: `AWSClusterRoleIdentity "staging": no`}},
 		{name: "without a reference the provider's own identity counts", cp: replace("identityRef:", "was:"),
 			want: told{Ask: &capa.Question{Identity: aws.Ref{Kind: v1alpha1.KindCAPAControllerIdentity, Name: "default"}, Region: "eu-north-1", Name: "staging_prod-cp", Server: described.Server}}},
+		{name: "without a region it is asked for", cp: replace("region:", "was:"), want: told{Reason: v1alpha1.ReasonSpecInvalid, Detail: "spec.region is empty: fill it in"}},
 		{name: "an EKS name that cannot be known is asked for", cp: replace("eksClusterName:", "was:", "name: prod-cp", "name: "+strings.Repeat("n", 95)), cluster: replace("name: prod-cp", "name: "+strings.Repeat("n", 95)),
 			want: told{Reason: v1alpha1.ReasonSpecInvalid, Detail: "spec.eksClusterName is empty and its default too long to be known: fill it in"}},
 	}

@@ -23,8 +23,7 @@ const (
 type describer struct {
 	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
 	describe func(context.Context, types.NamespacedName, capa.Question) capa.Answer
-	answered func(source types.NamespacedName)
-	running  sync.WaitGroup
+	answered func(source types.NamespacedName) // set before anything is asked
 
 	mu    sync.Mutex
 	asked map[types.NamespacedName]dialog
@@ -46,16 +45,19 @@ func newDescriber(c clock.WithTicker, firstRetry time.Duration, describe func(co
 	}
 }
 
-// start begins to work through the queue, until ctx ends.
-func (d *describer) start(ctx context.Context, answered func(types.NamespacedName)) {
-	d.answered = answered
+// run works through the queue until ctx ends.
+func (d *describer) run(ctx context.Context) error {
+	var workers sync.WaitGroup
 	for range describers {
-		d.running.Go(func() {
+		workers.Go(func() {
 			for d.next(ctx) {
 			}
 		})
 	}
-	context.AfterFunc(ctx, d.queue.ShutDown)
+	<-ctx.Done()
+	d.queue.ShutDown()
+	workers.Wait()
+	return nil
 }
 
 func (d *describer) next(ctx context.Context) bool {

@@ -1,6 +1,7 @@
 package capa_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -359,7 +360,7 @@ func (w *world) hasNot(name string) {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return fmt.Errorf("it is there (%v)", err)
+		return fmt.Errorf("it is there (%w)", cmp.Or(err, errors.New("no error")))
 	})
 }
 

@@ -53,11 +53,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := b.Complete(reconcile.Func(r.Reconcile)); err != nil {
 		return err
 	}
-	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		<-ctx.Done()
-		r.describer.running.Wait()
-		return nil
-	}))
+	return mgr.Add(manager.RunnableFunc(r.describer.run))
 }
 
 func notInstalled(kind schema.GroupKind, err error) error {
@@ -89,8 +85,8 @@ func object(kind schema.GroupVersionKind) *unstructured.Unstructured {
 }
 
 // bind lets answers of AWS ask for a reconcile.
-func (r *Reconciler) bind(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	r.describer.start(ctx, func(source types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: source}) })
+func (r *Reconciler) bind(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	r.describer.answered = func(source types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: source}) }
 	return nil
 }
 

@@ -71,6 +71,9 @@ func (r *Reconciler) collector(inv *v1alpha1.EKSInventory) *collector {
 	if c != nil {
 		c.stop()
 	}
+	if r.ended {
+		return &collector{}
+	}
 	ctx, stop := context.WithCancel(r.lifetime)
 	c = &collector{uid: inv.UID, generation: inv.Generation, stop: stop, again: make(chan struct{}, 1)}
 	if r.collectors == nil {

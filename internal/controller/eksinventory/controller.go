@@ -52,6 +52,7 @@ type Reconciler struct {
 	running  sync.WaitGroup // collectors
 
 	mu         sync.Mutex
+	ended      bool                  // no collector may be started any more
 	collectors map[string]*collector // by inventory, as all here
 	written    map[string]statusNote
 }

@@ -1,6 +1,7 @@
 package eksinventory_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -348,7 +349,7 @@ func (w *world) hasNot(name string) {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return fmt.Errorf("it is there (%v)", err)
+		return fmt.Errorf("it is there (%w)", cmp.Or(err, errors.New("no error")))
 	})
 }
 

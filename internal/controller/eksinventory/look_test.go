@@ -53,7 +53,7 @@ func (c apiClient) ask(ctx context.Context, name string) (place string, err erro
 	c.api.mu.Lock()
 	c.api.asked = append(c.api.asked, key)
 	c.api.mu.Unlock()
-	if c.api.failures[key] == errHangs {
+	if errors.Is(c.api.failures[key], errHangs) {
 		<-ctx.Done()
 		return place, ctx.Err()
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -147,13 +148,11 @@ func TestAClusterThatIsGone(t *testing.T) {
 func (w *world) says(text string) {
 	w.t.Helper()
 	eventually(w.t, "Ready to say "+text, func() error {
-		for _, c := range w.inventory().Status.Conditions {
-			if strings.Contains(c.Message, text) {
-				return nil
-			}
-			return fmt.Errorf("it says: %s", c.Message)
+		c := meta.FindStatusCondition(w.inventory().Status.Conditions, v1alpha1.Ready)
+		if c == nil || !strings.Contains(c.Message, text) {
+			return fmt.Errorf("it is %+v", c)
 		}
-		return errors.New("there is no condition")
+		return nil
 	})
 }
 

@@ -43,6 +43,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
+		r.mu.Lock()
+		r.ended = true
+		r.mu.Unlock()
 		r.running.Wait()
 		return nil
 	}))
