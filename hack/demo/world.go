@@ -52,7 +52,7 @@ type world struct {
 	clusters map[string]*fleettest.Cluster
 	proxies  map[string]*fleettest.HTTPProxy
 	watches  map[string]*watch
-	fleet    *fleet.Fleet // of the manager
+	fleet    *fleet.Links // of the manager
 
 	processes []*exec.Cmd
 	cancel    context.CancelFunc // of the manager and the watches
@@ -144,13 +144,13 @@ func (w *world) startManager(ctx context.Context) error {
 	klog.SetLogger(log)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.cancel = cancel
-	started := make(chan *fleet.Fleet, 1)
+	started := make(chan *fleet.Links, 1)
 	failed := make(chan error, 1)
 	w.running.Go(func() {
 		failed <- manager.Run(running, manager.Options{
 			ClusterName: primary, Config: config, Log: log, LeaderElect: true, ProbeInterval: probeInterval,
 			MetricsAddr: "0", ProbeAddr: "0",
-			Started: func(f *fleet.Fleet) { started <- f },
+			Started: func(f *fleet.Links) { started <- f },
 		})
 	})
 	select {

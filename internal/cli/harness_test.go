@@ -40,7 +40,7 @@ type desk struct {
 	t     *testing.T
 	local string
 	here  *cluster
-	links *fleet.Fleet
+	links *fleet.Links
 }
 
 var desks atomic.Int32
@@ -69,12 +69,12 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) startManager() {
 	primary := fleettest.Use(d.t, "primary")
 	ctx, cancel := context.WithCancel(context.Background())
-	started, done := make(chan *fleet.Fleet, 1), make(chan error, 1)
+	started, done := make(chan *fleet.Links, 1), make(chan error, 1)
 	go func() {
 		done <- manager.Run(ctx, manager.Options{
 			ClusterName: d.local, ManagementOnly: true, ProbeInterval: time.Second, MetricsAddr: "0", ProbeAddr: "0",
 			Config: primary.TokenConfig(primary.Token(d.t, v1alpha1.Namespace, "hawser", time.Hour)), Log: logr.Discard(),
-			Started: func(f *fleet.Fleet) { started <- f },
+			Started: func(f *fleet.Links) { started <- f },
 		})
 	}()
 	select {

@@ -24,7 +24,7 @@ cluster is a member of its own fleet unless --management-only is given. Several 
 run: with --leader-elect one acts and the others stand by.`,
 		Example: `  hawser manager --cluster-name primary
   hawser manager --cluster-name hub --management-only --default-cluster alpha
-  # with the EKS clusters that Cluster API provisions; its roles are in config/rbac/cluster-api.yaml
+  # with the EKS clusters that Cluster API provisions; its roles are in config/cluster-api
   hawser manager --cluster-name hub --cluster-api`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -106,7 +106,7 @@ func bindingOf(proved *v1alpha1.EndpointStatus) *credential.Binding {
 // resolve finds the way to an identity for a RemoteCluster, on behalf of the namespace that an inventory recorded.
 func (a *AWS) resolve(ctx context.Context, cluster string, ref aws.Ref) (aws.Chain, error) {
 	var rc v1alpha1.RemoteCluster
-	if err := a.Client.Get(ctx, client.ObjectKey{Name: cluster}, &rc); client.IgnoreNotFound(err) != nil {
+	if err := a.Client.Get(ctx, client.ObjectKey{Name: cluster}, &rc); err != nil { // one that is gone must not read as one without a namespace
 		return aws.Chain{}, fmt.Errorf("reading RemoteCluster %q: %w", cluster, err)
 	}
 	ns := aws.Namespace{Name: rc.Labels[v1alpha1.NamespaceLabel]}

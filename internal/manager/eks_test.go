@@ -312,6 +312,7 @@ func TestAnIdentityInUseCannotBeDeleted(t *testing.T) {
 	h.rotate("prod")
 	h.works("prod")
 	h.delete("prod")
+	h.leftBehind("prod")
 	gone(t, h.admin, memberIdentity)
 	gone(t, h.admin, fleetIdentity)
 }

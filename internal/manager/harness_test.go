@@ -55,9 +55,10 @@ type hub struct {
 	local   string
 	cluster *fleettest.Cluster
 	admin   client.Client
-	links   *fleet.Fleet
+	links   *fleet.Links
 	config  *rest.Config // of the manager's service account
 	inFleet bool         // the local cluster is in its own fleet
+	capa    string       // the namespace of Cluster API's provider, where its clusters are connected to
 	stop    func()
 	stopped atomic.Bool
 }
@@ -147,11 +148,11 @@ func (h *hub) start() {
 		h.config = h.cluster.TokenConfig(remember(h.cluster.Token(h.t, v1alpha1.Namespace, "hawser", time.Hour)))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	started, ended := make(chan *fleet.Fleet, 1), make(chan error, 1)
+	started, ended := make(chan *fleet.Links, 1), make(chan error, 1)
 	go func() {
 		ended <- manager.Run(ctx, manager.Options{
-			ClusterName: h.local, ManagementOnly: !h.inFleet, Config: h.config, Log: logged, ProbeInterval: time.Second,
-			MetricsAddr: "0", ProbeAddr: "0", Started: func(f *fleet.Fleet) { started <- f },
+			ClusterName: h.local, ManagementOnly: !h.inFleet, Config: h.config, Log: logged, ProbeInterval: time.Second, ClusterAPI: h.capa,
+			MetricsAddr: "0", ProbeAddr: "0", Started: func(f *fleet.Links) { started <- f },
 		})
 	}()
 	select {
@@ -176,6 +177,7 @@ func (h *hub) end() {
 	if h.stopped.Load() { // a test that failed in between
 		h.start()
 	}
+	_ = h.admin.DeleteAllOf(ctx, &v1alpha1.EKSInventory{}) // first: they would make RemoteClusters anew
 	var all v1alpha1.RemoteClusterList
 	if err := h.admin.List(ctx, &all); err != nil {
 		h.t.Errorf("listing what is left: %v", err)

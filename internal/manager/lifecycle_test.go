@@ -71,13 +71,19 @@ func TestTheRemoteIsDeletedBeforeItsRemoteCluster(t *testing.T) {
 	t.Cleanup(func() { beta.Start(t) })
 	h.delete("beta")
 	gone(t, h.admin, &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "beta"}})
-	eventually(t, "the event that tells what was left behind", func() error {
+	h.leftBehind("beta")
+}
+
+// leftBehind waits for the event that tells what a deletion could not remove, and by what it is.
+func (h *hub) leftBehind(name string) {
+	h.t.Helper()
+	eventually(h.t, "the event that tells what was left behind", func() error {
 		var events corev1.EventList
-		if err := h.admin.List(t.Context(), &events, client.InNamespace("default")); err != nil {
+		if err := h.admin.List(h.t.Context(), &events, client.InNamespace("default")); err != nil {
 			return err
 		}
 		for _, e := range events.Items {
-			if e.Reason == "LeftBehind" && strings.Contains(e.Message, "hawser leave beta") {
+			if e.Reason == "LeftBehind" && strings.Contains(e.Message, "hawser leave "+name) {
 				return nil
 			}
 		}

@@ -65,7 +65,7 @@ type Options struct {
 	Config *rest.Config
 	Log    logr.Logger
 	// Started is handed the fleet before the first connection is made. May be nil.
-	Started func(*fleet.Fleet)
+	Started func(*fleet.Links)
 }
 
 func (o *Options) complete() error {
@@ -103,7 +103,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := refuseOtherName(ctx, mgr.GetAPIReader(), o); err != nil {
 		return err
 	}
-	links := fleet.New(ctx)
+	links := fleet.NewLinks(ctx)
 	defer links.Close()
 	if o.Started != nil {
 		o.Started(links)

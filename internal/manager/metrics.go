@@ -23,7 +23,7 @@ var (
 
 // collector reads the fleet whenever metrics are asked for, so that a cluster that left leaves no figure behind.
 type collector struct {
-	fleet  *fleet.Fleet
+	fleet  *fleet.Links
 	probes *probeMetrics
 }
 
@@ -83,7 +83,7 @@ func (m *probeMetrics) observe(cluster string, p connection.Probe) {
 }
 
 // keep drops the figures of clusters that are not in the fleet any more.
-func (m *probeMetrics) keep(f *fleet.Fleet) {
+func (m *probeMetrics) keep(f *fleet.Links) {
 	m.clusters.Range(func(name, _ any) bool {
 		if _, err := f.Get(name.(string)); err != nil { //nolint:forcetypeassert // nothing else is stored
 			m.clusters.Delete(name)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
-	"github.com/hawser-io/hawser/inventory"
+	"github.com/hawser-io/hawser/inventory/registry"
 )
 
 const (
@@ -123,7 +123,7 @@ func (in Input) ours() []*v1alpha1.RemoteCluster {
 
 func (in Input) create() Plan {
 	c := in.Answer.Cluster
-	cluster := inventory.EKSCluster{Name: c.Name, AccountID: c.AccountID, Region: c.Region, Server: c.Server}
+	cluster := registry.EKSCluster{Name: c.Name, AccountID: c.AccountID, Region: c.Region, Server: c.Server}
 	taken := map[string]bool{in.Local: true}
 	for i := range in.Existing {
 		rc := &in.Existing[i]
@@ -136,7 +136,7 @@ func (in Input) create() Plan {
 		taken[rc.Name] = true
 	}
 	want := in.want(c)
-	want.Name = inventory.Name(in.Source.Namespace+"-"+in.Cluster.Name, in.Source.String(), func(name string) bool { return taken[name] })
+	want.Name = registry.Name(in.Source.Namespace+"-"+in.Cluster.Name, in.Source.String(), func(name string) bool { return taken[name] })
 	return Plan{Want: want}
 }
 
@@ -151,7 +151,7 @@ func (in Input) unanswered(have *v1alpha1.RemoteCluster) Plan {
 	eks := have.Spec.Auth.EKS
 	same := aws.RefOf(eks.IdentityRef) == aws.RefOf(in.ControlPlane.Identity())
 	switch {
-	case same && inventory.EKSCluster{Server: in.ControlPlane.Server()}.IsNamedBy(have):
+	case same && registry.EKSCluster{Server: in.ControlPlane.Server()}.IsNamedBy(have):
 		return Plan{} // nothing is to be followed, and its own conditions tell the rest
 	case same || !in.Answer.Unresolved:
 		return plan
@@ -188,7 +188,7 @@ func (in Input) want(c aws.Cluster) *v1alpha1.RemoteCluster {
 
 // Usable is the answer that a description of a cluster makes.
 func Usable(identity aws.Ref, c aws.Cluster) Answer {
-	if why := inventory.Unusable(c); why != "" {
+	if why := registry.Unusable(c); why != "" {
 		return Answer{Err: &aws.Error{Ref: identity, Reason: v1alpha1.ReasonEKSClusterNotActive,
 			Err: fmt.Errorf("EKS cluster %q in %s cannot be connected to: %w", c.Name, c.Region, errors.New(why))}}
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
-	"github.com/hawser-io/hawser/inventory"
+	"github.com/hawser-io/hawser/inventory/registry"
 )
 
 // Input is all that a plan is made from.
@@ -146,7 +146,7 @@ func (p *planner) hear(a Answer) {
 // follow keeps the RemoteCluster of a cluster that was found.
 func (p *planner) follow(account v1alpha1.EKSAccount, c aws.Cluster) {
 	have := p.ours[c.ARN]
-	if why := inventory.Unusable(c); why != "" {
+	if why := registry.Unusable(c); why != "" {
 		p.note(account, c, v1alpha1.ReasonEKSClusterNotActive, why)
 		return
 	}
@@ -159,7 +159,7 @@ func (p *planner) follow(account v1alpha1.EKSAccount, c aws.Cluster) {
 			p.note(account, c, v1alpha1.ReasonDuplicateCluster, fmt.Sprintf("already connected as RemoteCluster %q", twin.Name))
 			return
 		}
-		want.Name = inventory.Name(p.Inventory.Spec.NamePrefix+c.Name, c.ARN, func(name string) bool { return p.taken[name] })
+		want.Name = registry.Name(p.Inventory.Spec.NamePrefix+c.Name, c.ARN, func(name string) bool { return p.taken[name] })
 		p.taken[want.Name] = true
 		p.plan.Steps = append(p.plan.Steps, Step{Do: Create, Want: want})
 		return
@@ -174,7 +174,7 @@ func (p *planner) follow(account v1alpha1.EKSAccount, c aws.Cluster) {
 
 // twin is a RemoteCluster for the same cluster that is not this inventory's.
 func (p *planner) twin(c aws.Cluster) *v1alpha1.RemoteCluster {
-	cluster := inventory.EKSCluster{Name: c.Name, AccountID: c.AccountID, Region: c.Region, Server: c.Server}
+	cluster := registry.EKSCluster{Name: c.Name, AccountID: c.AccountID, Region: c.Region, Server: c.Server}
 	for i := range p.Existing {
 		if rc := &p.Existing[i]; cluster.IsNamedBy(rc) && p.ours[rc.Annotations[ARNAnnotation]] != rc {
 			return rc

@@ -100,7 +100,7 @@ func pair(b *bench.Bench, live, holes []bench.Target, deadFirst bool) (free, bur
 // once declares the dead, then the living, and returns how long it takes from the first of the living until all are Ready.
 func once(b *bench.Bench, live, holes []bench.Target) (time.Duration, error) {
 	runtime.GC() // what the run before left is not for this one to clear away
-	f := fleet.New(b.Ctx)
+	f := fleet.NewLinks(b.Ctx)
 	defer f.Close()
 	for i, t := range holes {
 		if err := add(f, fmt.Sprintf("dead-%d", i), t); err != nil {
@@ -130,7 +130,7 @@ func once(b *bench.Bench, live, holes []bench.Target) (time.Duration, error) {
 	return time.Since(begin), err
 }
 
-func add(f *fleet.Fleet, name string, t bench.Target) error {
+func add(f *fleet.Links, name string, t bench.Target) error {
 	_, err := f.Add(t.Spec(name), bench.Still{Token: t.Token}, connection.Options{})
 	return err
 }

@@ -57,7 +57,7 @@ func main() {
 // atRest measures what a connection holds when it has nothing to do.
 func atRest(b *bench.Bench, targets []bench.Target) error {
 	goroutines, heap := held()
-	f := fleet.New(b.Ctx)
+	f := fleet.NewLinks(b.Ctx)
 	defer f.Close()
 	var probes atomic.Int64
 	if err := fill(b.Ctx, f, targets, time.Hour, func(connection.Probe) { probes.Add(1) }); err != nil {
@@ -79,7 +79,7 @@ func held() (goroutines int, heap uint64) {
 
 // atFullSpeed measures light probes, with the API servers on the same two cores.
 func atFullSpeed(b *bench.Bench, targets []bench.Target) error {
-	f := fleet.New(b.Ctx)
+	f := fleet.NewLinks(b.Ctx)
 	defer f.Close()
 	var probes, failed atomic.Int64
 	count := func(p connection.Probe) {
@@ -107,7 +107,7 @@ func atFullSpeed(b *bench.Bench, targets []bench.Target) error {
 	return nil
 }
 
-func fill(ctx context.Context, f *fleet.Fleet, targets []bench.Target, interval time.Duration, observe func(connection.Probe)) error {
+func fill(ctx context.Context, f *fleet.Links, targets []bench.Target, interval time.Duration, observe func(connection.Probe)) error {
 	for i := range connections {
 		t := targets[i%len(targets)]
 		_, err := f.Add(t.Spec(fmt.Sprintf("c-%d", i)), bench.Still{Token: t.Token}, connection.Options{ProbeInterval: interval, FullEvery: 1 << 30, Observe: observe})

@@ -79,7 +79,12 @@ func (s *scene) set() error {
 	go func() {
 		ended <- s.hawser(ctx, "manager", "--cluster-name", bench.Local, "--management-only", "--probe-interval", "1s", "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
 	}()
-	s.end = func() { cancel(); _ = <-ended } // what is measured does not depend on how it ends
+	s.end = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			s.Say("the manager ended with %s", err)
+		}
+	}
 	return bench.Until(ctx, "the manager", func() bool {
 		key := client.ObjectKey{Namespace: v1alpha1.Namespace, Name: v1alpha1.ManagerConfigMap}
 		return s.primary.Get(ctx, key, &corev1.ConfigMap{}) == nil

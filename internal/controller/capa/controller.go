@@ -23,8 +23,8 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
-	"github.com/hawser-io/hawser/inventory"
 	"github.com/hawser-io/hawser/inventory/capa"
+	"github.com/hawser-io/hawser/inventory/registry"
 )
 
 // DefaultCallTimeout is what AWS gets to answer where the Reconciler does not say otherwise.
@@ -48,7 +48,7 @@ type Reconciler struct {
 	// FirstRetry is how long after a failure AWS is asked again; it doubles each time.
 	FirstRetry time.Duration
 
-	writer      inventory.Writer
+	writer      registry.Writer
 	describer   *describer
 	objects     client.Reader           // the caches of the objects that are watched
 	clusterKind schema.GroupVersionKind // as the API server prefers it

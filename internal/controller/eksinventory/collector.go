@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/inventory"
 	"github.com/hawser-io/hawser/inventory/eks"
+	"github.com/hawser-io/hawser/inventory/registry"
 )
 
 const (
@@ -144,7 +144,7 @@ func (r *result) hasGaps() bool {
 func (r *result) settled() bool {
 	for _, a := range r.answers {
 		for _, c := range a.Clusters {
-			if inventory.Unusable(c) != "" {
+			if registry.Unusable(c) != "" {
 				return false
 			}
 		}

@@ -19,8 +19,8 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
-	"github.com/hawser-io/hawser/inventory"
 	"github.com/hawser-io/hawser/inventory/eks"
+	"github.com/hawser-io/hawser/inventory/registry"
 )
 
 // What a look is given where the Reconciler does not say otherwise.
@@ -46,7 +46,7 @@ type Reconciler struct {
 	CallTimeout time.Duration
 	Parallel    int
 
-	writer   inventory.Writer
+	writer   registry.Writer
 	lifetime context.Context //nolint:containedctx // that of the controller, in which collectors live longer than the reconcile that starts them
 	enqueue  func(inventory string)
 	running  sync.WaitGroup // collectors

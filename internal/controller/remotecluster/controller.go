@@ -33,7 +33,7 @@ type NewSource func(rc *v1alpha1.RemoteCluster) (credential.Source, error)
 // Reconciler holds what the controller works with.
 type Reconciler struct {
 	Client client.Client
-	Fleet  *fleet.Fleet
+	Fleet  *fleet.Links
 	Source NewSource
 	// Secrets of the namespace that Hawser runs in.
 	Secrets credential.Secrets

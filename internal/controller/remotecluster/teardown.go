@@ -94,12 +94,15 @@ func (r *Reconciler) teardown(ctx context.Context, rc *v1alpha1.RemoteCluster) *
 	}
 	conn, err := r.Fleet.Get(rc.Name)
 	name, identity, ours := rc.Name, member.IdentityOf(rc.Spec.Auth), r.ours(rc) && !r.shared(ctx, rc)
+	inAWS := rc.Spec.Auth.EKS != nil && rc.Status.Credential != nil && !r.shared(ctx, rc)
 	go func() { // ends by its deadlines
 		defer r.Enqueue(name)
 		defer close(t.done)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTimeout) // outlives the reconcile by design
 		defer cancel()
 		switch {
+		case inAWS: // an identity in AWS may remove neither what it is bound to nor its access entry
+			t.err = fmt.Errorf("the rights of group %q and the access entry are not the connection's to remove", v1alpha1.MembersGroup)
 		case !ours: // somebody else's account: what it is bound to is theirs
 		case err != nil:
 			t.err = errors.New("there is no connection to it")

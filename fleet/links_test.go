@@ -24,7 +24,7 @@ func (nothing) Renew(_ context.Context, c credential.Credential, _ credential.Li
 	return c, nil
 }
 
-func add(t *testing.T, f *fleet.Fleet, name string) *connection.Connection {
+func add(t *testing.T, f *fleet.Links, name string) *connection.Connection {
 	t.Helper()
 	c, err := f.Add(connection.Spec{Name: name}, nothing{}, connection.Options{})
 	if err != nil {
@@ -34,7 +34,7 @@ func add(t *testing.T, f *fleet.Fleet, name string) *connection.Connection {
 }
 
 func TestClustersComeAndGo(t *testing.T) {
-	f := fleet.New(t.Context())
+	f := fleet.NewLinks(t.Context())
 	defer f.Close()
 	b, a := add(t, f, "b"), add(t, f, "a")
 	if all := f.All(); len(all) != 2 || all[0] != a || all[1] != b {
@@ -57,7 +57,7 @@ func TestClustersComeAndGo(t *testing.T) {
 }
 
 func TestARemovedConnectionRefusesRequests(t *testing.T) {
-	f := fleet.New(t.Context())
+	f := fleet.NewLinks(t.Context())
 	defer f.Close()
 	c := add(t, f, "a")
 	<-f.Remove("a")
@@ -75,7 +75,7 @@ func TestARemovedConnectionRefusesRequests(t *testing.T) {
 }
 
 func TestAClosedFleetTakesNoMore(t *testing.T) {
-	f := fleet.New(t.Context())
+	f := fleet.NewLinks(t.Context())
 	add(t, f, "a")
 	f.Close()
 	if _, err := f.Add(connection.Spec{Name: "b"}, nothing{}, connection.Options{}); err == nil {

@@ -19,8 +19,8 @@ import (
 // ErrNotFound says that no cluster of that name is in the fleet.
 var ErrNotFound = errors.New("no such cluster in the fleet")
 
-// Fleet holds connections by name. The zero value is not usable; see New.
-type Fleet struct {
+// Links holds connections by name. The zero value is not usable; see NewLinks.
+type Links struct {
 	ctx    context.Context //nolint:containedctx // the life of every connection, ended by Close
 	cancel context.CancelFunc
 
@@ -34,15 +34,15 @@ type entry struct {
 	done   chan struct{}
 }
 
-// New returns an empty fleet that lives until ctx ends or Close is called.
-func New(ctx context.Context) *Fleet {
+// NewLinks returns a holder without connections that lives until ctx ends or Close is called.
+func NewLinks(ctx context.Context) *Links {
 	ctx, cancel := context.WithCancel(ctx)
-	return &Fleet{ctx: ctx, cancel: cancel, links: map[string]*entry{}}
+	return &Links{ctx: ctx, cancel: cancel, links: map[string]*entry{}}
 }
 
 // Add starts a connection. A name that is taken is an error: an existing connection is changed
 // through its own Update, so that nobody replaces it, and what runs over it, by accident.
-func (f *Fleet) Add(spec connection.Spec, source credential.Source, options connection.Options) (*connection.Connection, error) {
+func (f *Links) Add(spec connection.Spec, source credential.Source, options connection.Options) (*connection.Connection, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.ctx.Err(); err != nil {
@@ -62,7 +62,7 @@ func (f *Fleet) Add(spec connection.Spec, source credential.Source, options conn
 }
 
 // Get returns the connection to a cluster, or ErrNotFound.
-func (f *Fleet) Get(name string) (*connection.Connection, error) {
+func (f *Links) Get(name string) (*connection.Connection, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e, ok := f.links[name]; ok {
@@ -73,7 +73,7 @@ func (f *Fleet) Get(name string) (*connection.Connection, error) {
 
 // Remove ends the connection to a cluster and what runs over it. It does not wait: the channel that
 // it returns is closed when the end has come. It is no error if there is no such cluster.
-func (f *Fleet) Remove(name string) (ended <-chan struct{}) {
+func (f *Links) Remove(name string) (ended <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e, ok := f.links[name]
@@ -88,7 +88,7 @@ func (f *Fleet) Remove(name string) (ended <-chan struct{}) {
 }
 
 // All returns the connections, sorted by name.
-func (f *Fleet) All() []*connection.Connection {
+func (f *Links) All() []*connection.Connection {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := make([]*connection.Connection, 0, len(f.links))
@@ -100,7 +100,7 @@ func (f *Fleet) All() []*connection.Connection {
 }
 
 // Close ends every connection and waits until they have ended.
-func (f *Fleet) Close() {
+func (f *Links) Close() {
 	f.cancel()
 	f.mu.Lock()
 	ending := make([]*entry, 0, len(f.links))

@@ -1,4 +1,4 @@
-package inventory_test
+package registry_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/inventory"
+	"github.com/hawser-io/hawser/inventory/registry"
 )
 
 func wanted(change ...func(*v1alpha1.RemoteCluster)) *v1alpha1.RemoteCluster {
@@ -61,7 +61,7 @@ func TestOnlyWhatIsToBeChangedIsWritten(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			writes := 0
-			w := inventory.Writer{Client: applies(t, func(client.ApplyOptions) { writes++ })}
+			w := registry.Writer{Client: applies(t, func(client.ApplyOptions) { writes++ })}
 			have := wanted(func(rc *v1alpha1.RemoteCluster) { rc.UID = "u" })
 			if err := w.Apply(t.Context(), wanted(), have); err != nil || writes != 1 {
 				t.Fatalf("after a restart: %d writes (%v), want one", writes, err)
@@ -84,7 +84,7 @@ func TestOnlyWhatIsToBeChangedIsWritten(t *testing.T) {
 
 func TestANewObjectIsNotForced(t *testing.T) {
 	var forced []bool
-	w := inventory.Writer{Client: applies(t, func(o client.ApplyOptions) { forced = append(forced, o.Force != nil && *o.Force) })}
+	w := registry.Writer{Client: applies(t, func(o client.ApplyOptions) { forced = append(forced, o.Force != nil && *o.Force) })}
 	if err := w.Apply(t.Context(), wanted(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func applies(t *testing.T, note func(client.ApplyOptions)) client.Client {
 		Apply: func(_ context.Context, _ client.WithWatch, _ runtime.ApplyConfiguration, options ...client.ApplyOption) error {
 			var o client.ApplyOptions
 			o.ApplyOptions(options)
-			if o.FieldManager != inventory.FieldManager {
+			if o.FieldManager != registry.FieldManager {
 				t.Errorf("the field manager is %q", o.FieldManager)
 			}
 			note(o)

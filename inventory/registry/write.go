@@ -1,4 +1,4 @@
-package inventory
+package registry
 
 import (
 	"context"

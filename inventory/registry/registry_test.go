@@ -1,4 +1,4 @@
-package inventory_test
+package registry_test
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
-	"github.com/hawser-io/hawser/inventory"
+	"github.com/hawser-io/hawser/inventory/registry"
 )
 
 func TestNamesOfRemoteClusters(t *testing.T) {
@@ -27,7 +27,7 @@ func TestNamesOfRemoteClusters(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			got := inventory.Name(tc.wish, "arn:aws:eks:eu-north-1:111122223333:cluster/prod", func(name string) bool {
+			got := registry.Name(tc.wish, "arn:aws:eks:eu-north-1:111122223333:cluster/prod", func(name string) bool {
 				for _, taken := range tc.taken {
 					if name == taken {
 						return true
@@ -38,7 +38,7 @@ func TestNamesOfRemoteClusters(t *testing.T) {
 			if got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
-			if len(got) > inventory.MaxName {
+			if len(got) > registry.MaxName {
 				t.Errorf("%q has %d characters", got, len(got))
 			}
 		})
@@ -50,8 +50,8 @@ func FuzzNamesAreLabels(f *testing.F) {
 	f.Add("---", "", false)
 	f.Add(strings.Repeat("x-", 40), "id", true)
 	f.Fuzz(func(t *testing.T, wish, id string, taken bool) {
-		name := inventory.Name(wish, id, func(string) bool { defer func() { taken = false }(); return taken })
-		if len(name) == 0 || len(name) > inventory.MaxName || strings.Trim(name, "-") != name ||
+		name := registry.Name(wish, id, func(string) bool { defer func() { taken = false }(); return taken })
+		if len(name) == 0 || len(name) > registry.MaxName || strings.Trim(name, "-") != name ||
 			strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			t.Errorf("%q is no name", name)
 		}
@@ -59,7 +59,7 @@ func FuzzNamesAreLabels(f *testing.F) {
 }
 
 func TestRemoteClustersThatNameAnEKSCluster(t *testing.T) {
-	cluster := inventory.EKSCluster{Name: "prod", AccountID: "111122223333", Region: "eu-north-1", Server: "https://ABC.gr7.eu-north-1.eks.amazonaws.com"}
+	cluster := registry.EKSCluster{Name: "prod", AccountID: "111122223333", Region: "eu-north-1", Server: "https://ABC.gr7.eu-north-1.eks.amazonaws.com"}
 	eks := func(name, region, account string) v1alpha1.RemoteCluster {
 		var rc v1alpha1.RemoteCluster
 		rc.Name = "prod"
@@ -114,7 +114,7 @@ func TestClustersThatCannotBeConnectedTo(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := inventory.Unusable(tc.cluster); got != tc.want {
+			if got := registry.Unusable(tc.cluster); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
