@@ -125,6 +125,14 @@ func (e *examination) name() string { return e.Cluster.Name }
 // rejoin is the command that makes a new credential and sets address and CA anew.
 func (e *examination) rejoin() string { return "hawser join " + e.name() + " --remote-context CONTEXT" }
 
+// revive is the command that mends a credential, or finds the link that broke where none is kept.
+func (e *examination) revive() string {
+	if e.Cluster.Spec.Auth.Type == v1alpha1.AuthEKS {
+		return "hawser aws check " + e.name()
+	}
+	return e.rejoin()
+}
+
 // set is the command that changes one field of the spec.
 func (e *examination) set(field, value string) string {
 	return fmt.Sprintf(`kubectl patch remotecluster %s --type merge -p '{"spec":{"%s":"%s"}}'`, e.name(), field, value)
@@ -192,7 +200,7 @@ func (e *examination) inputRepair(reason string) string {
 	case v1alpha1.ReasonInputForbidden:
 		return "run it as somebody who may get Secrets in that namespace"
 	}
-	return e.rejoin()
+	return e.revive()
 }
 
 // Watched credentials are worth a warning this long before they end, if they live longer than that.
@@ -202,7 +210,7 @@ func (e *examination) checkExpiry(c credential.Credential) {
 	now := e.Clock.Now()
 	end, expires := c.Deadline()
 	auth := e.Cluster.Spec.Auth
-	renews := auth.Type == v1alpha1.AuthBearerToken || auth.RenewsByCSR()
+	renews := auth.Type == v1alpha1.AuthBearerToken || auth.Type == v1alpha1.AuthEKS || auth.RenewsByCSR()
 	switch {
 	case !expires:
 		e.add("expiry", Warning, e.rejoin()+" --auth bearerToken", "the credential of %s never expires, which makes it as weak as a password", c.Subject)

@@ -99,7 +99,7 @@ func (e *examination) tellIdentity() bool {
 			why = "the API server has not said who we are: " + why
 		}
 		why, _, _ = strings.Cut(why, ". Repair it:")
-		e.add("identity", Error, e.rejoin(), "%s", why)
+		e.add("identity", Error, e.revive(), "%s", why)
 		return false
 	}
 	e.ok("identity", "the cluster knows us as %s", e.state.Subject)
