@@ -188,6 +188,8 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 	h.identity("no-such-role", roleOf("arn:aws:iam::"+targetAccount+":role/nobody", "fleet"))
 	h.identity("other-partition", roleOf(elsewhere.ARN(), "fleet"))
 	h.identity("too-long", roleOf(c.member.ARN(), "fleet"), func(s *v1alpha1.AWSIdentitySpec) { s.Role.DurationSeconds = 7200 })
+	c.DisableRegion("ap-south-2")
+	h.identity("region-off", roleOf(c.member.ARN(), "fleet"), func(s *v1alpha1.AWSIdentitySpec) { s.Role.Region = "ap-south-2" })
 	h.identity("ring-a", roleOf(c.fleet.ARN(), "ring-c"))
 	h.identity("ring-b", roleOf(c.fleet.ARN(), "ring-a"))
 	h.identity("ring-c", roleOf(c.fleet.ARN(), "ring-b"))
@@ -218,6 +220,7 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 		{"role-missing", "no-such-role", v1alpha1.ReasonAssumeRoleDenied, `hop 2 of 2, AWSIdentity "no-such-role"`, nil},
 		{"other-partition", "other-partition", v1alpha1.ReasonCrossPartition, `hop 2 of 2, AWSIdentity "other-partition"`, nil},
 		{"too-long", "too-long", v1alpha1.ReasonDurationTooLong, "3600", nil},
+		{"region-off", "region-off", v1alpha1.ReasonRegionDisabled, `hop 2 of 2, AWSIdentity "region-off"`, nil},
 		{"cycle-of-three", "ring-a", v1alpha1.ReasonIdentityCycle, `"ring-b"`, nil},
 		{"too-deep", "deep-4", v1alpha1.ReasonChainTooDeep, "more than 4 roles", nil},
 		{"identity-missing", "missing", v1alpha1.ReasonIdentityNotFound, `AWSIdentity "missing"`, nil},
@@ -346,6 +349,21 @@ func TestAThrottledSTSIsAskedLessAndHarmsNobodyElse(t *testing.T) {
 	if calls != 3 {
 		t.Errorf("STS was asked %d times for five clusters of one identity, want 3: two throttled, one granted", calls)
 	}
+}
+
+func TestAClockThatAWSDoesNotShare(t *testing.T) {
+	c := startCloud(t)
+	c.SkewClock(20 * time.Minute)
+	h := startHub(t)
+	h.eksMember(c)
+	h.identities(c)
+	h.tieEKS("prod", c, "member")
+	if message := h.is("prod", v1alpha1.Authenticated, metav1.ConditionFalse, v1alpha1.ReasonClockSkew); !strings.Contains(message, `hop 1 of 2, AWSIdentity "fleet"`) {
+		t.Errorf("the message %q does not name the first hop", message)
+	}
+	c.SkewClock(0)
+	h.ready("prod")
+	h.identityIs("member", metav1.ConditionTrue, v1alpha1.ReasonIdentityReady)
 }
 
 func TestAnEKSClusterThatIsMadeAnewUnderItsName(t *testing.T) {

@@ -14,6 +14,9 @@ const (
 	// askInterval is how often each identity is tried. A session that is good costs nothing; one that
 	// is due is renewed by it, before a cluster has to wait for that.
 	askInterval = time.Minute
+	// retryInterval is how often one that failed is tried, which asks AWS only as often as the session's own
+	// back-off allows.
+	retryInterval = 5 * time.Second
 	// askTimeout is the deadline of one try, and atOnce how many run side by side: a region that never
 	// answers holds up a few tries of others, and no reconcile.
 	askTimeout = 20 * time.Second
@@ -101,7 +104,7 @@ func (a *Asker) Start(ctx context.Context) error {
 	a.lazyInit()
 	var questions sync.WaitGroup
 	defer questions.Wait()
-	ticker := a.Clock.NewTicker(askInterval)
+	ticker := a.Clock.NewTicker(retryInterval)
 	defer ticker.Stop()
 	for {
 		a.round(ctx, &questions)
@@ -147,6 +150,9 @@ func (a *Asker) question(ctx context.Context, name string, e *entry) {
 	}
 	a.mu.Lock()
 	e.answer, e.asking = answer, false
+	if answer.Err != nil {
+		e.due = a.Clock.Now().Add(retryInterval)
+	}
 	current := a.known[name] == e
 	a.mu.Unlock()
 	if current && !answer.same(before) {
