@@ -197,8 +197,9 @@ func clean(text string) string {
 type verdict struct{ reason, repair string }
 
 const (
-	repairClock  = "set the clock of the machine that runs the manager: AWS refuses signatures that are more than five minutes off"
-	repairPolicy = "shorten inlinePolicy or name fewer policyARNs, and check them with: aws accessanalyzer validate-policy"
+	repairClock   = "set the clock of the machine that runs the manager: AWS refuses signatures that are more than five minutes off"
+	repairExpired = "renew keys in the Secret of the static identity; a session of a role is made anew by itself, within a minute"
+	repairPolicy  = "shorten inlinePolicy or name fewer policyARNs, and check them with: aws accessanalyzer validate-policy"
 )
 
 // verdicts by the code of the answer, where it decides alone.
@@ -206,8 +207,8 @@ var verdicts = map[string]verdict{
 	"RegionDisabledException":     {v1alpha1.ReasonRegionDisabled, "enable the region for the account, or name another one in the identity's role.region"},
 	"PackedPolicyTooLarge":        {v1alpha1.ReasonSpecInvalid, repairPolicy},
 	"MalformedPolicyDocument":     {v1alpha1.ReasonSpecInvalid, repairPolicy},
-	"ExpiredToken":                {v1alpha1.ReasonCredentialsExpired, "renew the keys in the Secret of the static identity"},
-	"ExpiredTokenException":       {v1alpha1.ReasonCredentialsExpired, "renew the keys in the Secret of the static identity"},
+	"ExpiredToken":                {v1alpha1.ReasonCredentialsExpired, repairExpired},
+	"ExpiredTokenException":       {v1alpha1.ReasonCredentialsExpired, repairExpired},
 	"InvalidClientTokenId":        {v1alpha1.ReasonCredentialsInvalid, "check that the access key exists and is active, that its session token is whole, and that the region is enabled for the account; new keys need a few seconds"},
 	"UnrecognizedClientException": {v1alpha1.ReasonCredentialsInvalid, "check that the access key exists and is active, that its session token is whole, and that the region is enabled for the account; new keys need a few seconds"},
 	"AuthFailure":                 {v1alpha1.ReasonCredentialsInvalid, "check that the access key exists and is active"},

@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 
@@ -19,6 +20,10 @@ type provider struct {
 // Retrieve implements awssdk.CredentialsProvider.
 func (p *provider) Retrieve(ctx context.Context) (awssdk.Credentials, error) {
 	creds, err := p.session().credentials(ctx, p.obtain)
+	if err != nil && ctx.Err() != nil && p.sessions.waiting.Load() > 0 { // it may be us that it waits for
+		err = &Error{Hop: err.Hop, Ref: err.Ref, Reason: v1alpha1.ReasonThrottled,
+			Err: fmt.Errorf("waiting for its turn: not more than %d roles are assumed in a second", p.sessions.PerSecond)}
+	}
 	if err != nil {
 		return awssdk.Credentials{}, err.at(len(p.chain.Roles))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -34,6 +35,7 @@ type Sessions struct {
 
 	init     sync.Once
 	limiter  *rate.Limiter
+	waiting  atomic.Int32 // for the limiter
 	configMu sync.Mutex
 	config   *awssdk.Config
 
@@ -166,6 +168,8 @@ func (s *Sessions) pace(ctx context.Context) error {
 	if wait <= 0 {
 		return nil
 	}
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
 	timer := s.Clock.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -16,7 +16,7 @@ import (
 // conditions decides every condition from what is known. Pure, and stable: the same facts give the same words.
 func conditions(name string, f facts, now time.Time) []metav1.Condition {
 	all := []metav1.Condition{
-		reachable(f),
+		reachable(name, f),
 		authenticated(name, f, now),
 		authorized(name, f),
 		credentialFresh(name, f, now),
@@ -33,11 +33,11 @@ func condition(kind string, status metav1.ConditionStatus, reason, format string
 	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message}
 }
 
-func reachable(f facts) metav1.Condition {
+func reachable(name string, f facts) metav1.Condition {
 	kind := v1alpha1.Reachable
 	if err := wayError(f); err != nil {
 		reason, _ := unreachableReason(err)
-		return condition(kind, metav1.ConditionFalse, reason, "%s", describe(err))
+		return condition(kind, metav1.ConditionFalse, reason, "%s%s", describe(err), rebind(name, f, err))
 	}
 	switch {
 	case !f.seen.probed:
@@ -45,9 +45,21 @@ func reachable(f facts) metav1.Condition {
 	case f.seen.notReady != "":
 		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNotReady, "%s", f.seen.notReady)
 	case f.renewal.MoveErr != nil:
-		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAddressUnproven, "the connection stays at %s: %s", oldAddress(f), describe(f.renewal.MoveErr))
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAddressUnproven, "the connection stays at %s: %s%s", oldAddress(f), describe(f.renewal.MoveErr), rebind(name, f, f.renewal.MoveErr))
 	}
 	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonAnswering, "the API server answers")
+}
+
+// rebind says how a credential is let to a server that nothing vouches for.
+func rebind(name string, f facts, err error) string {
+	var unproven *UnprovenError
+	switch {
+	case !errors.As(err, &unproven):
+		return ""
+	case f.authType == string(v1alpha1.AuthEKS):
+		return fmt.Sprintf(". If it is right: let auth.eks.apiIdentityRef describe the cluster, or delete the RemoteCluster and join again: hawser leave %s --remote-context CONTEXT, then hawser join %s --auth eks", name, name)
+	}
+	return ": put a new credential into the input Secret, or run hawser join again"
 }
 
 func oldAddress(f facts) string {
@@ -88,7 +100,8 @@ func authenticated(name string, f facts, now time.Time) metav1.Condition {
 		}
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNoCredential, "the credential could not be tried: %s", describe(r.InputErr))
 	case r.Credential.ExpiredAt(now):
-		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonExpired, "the credential expired at %s. Repair it: %s", stamp(r.Credential.ExpiresAt), revive(name, f))
+		reason, why := ended(r)
+		return condition(kind, metav1.ConditionFalse, reason, "the credential expired at %s%s. Repair it: %s", stamp(r.Credential.ExpiresAt), why, revive(name, f))
 	case errors.Is(f.seen.err, credential.ErrRefused):
 		reason, why := refusal(f)
 		return condition(kind, metav1.ConditionFalse, reason, "%s. Repair it: %s", describe(why), revive(name, f))
@@ -229,6 +242,16 @@ func until(c credential.Credential) string {
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// ended is why there is no successor to a credential that has expired, where that is known.
+func ended(r credential.State) (reason, why string) {
+	for _, err := range []error{r.InputErr, r.RenewErr} {
+		if in := inputError(err); in != nil {
+			return in.Reason, ": " + describe(in)
+		}
+	}
+	return v1alpha1.ReasonExpired, ""
+}
 
 // refusal is why the credential in use is refused: what its source found out, or the bare fact.
 func refusal(f facts) (reason string, why error) {

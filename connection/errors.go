@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -36,7 +37,27 @@ func (e *SpecError) Unwrap() error { return e.Err }
 type UnprovenError struct{ Server, Confirmed string }
 
 func (e *UnprovenError) Error() string {
-	return fmt.Sprintf("server %s is not vouched for by the CA that was confirmed at %s, so it is not shown the credential: put a new credential into the input Secret, or run hawser join again", e.Server, e.Confirmed)
+	return fmt.Sprintf("server %s is not vouched for by the CA that was confirmed at %s, so it is not shown the credential", e.Server, e.Confirmed)
+}
+
+// quotedError is an error whose text held a token: a server may answer with what it was sent.
+type quotedError struct {
+	text string
+	err  error
+}
+
+func (e *quotedError) Error() string { return e.text }
+
+// Unwrap returns the fault, for its type.
+func (e *quotedError) Unwrap() error { return e.err }
+
+// withoutToken is err without the token of cred in its text.
+func withoutToken(err error, cred credential.Credential) error {
+	token := cred.Token.Reveal()
+	if token == "" || !strings.Contains(err.Error(), token) {
+		return err
+	}
+	return &quotedError{strings.ReplaceAll(err.Error(), token, "[redacted]"), err}
 }
 
 // statusError is an answer that is no success.

@@ -156,7 +156,7 @@ func (l link) Prove(ctx context.Context, cred credential.Credential) (credential
 	who, err := l.prove(ctx, caller{gen, cred, l.c.timeout()})
 	if err != nil {
 		l.c.discard(gen)
-		return credential.Identity{}, err
+		return credential.Identity{}, withoutToken(err, cred)
 	}
 	l.c.keepProved(&live{gen, cred})
 	return who, nil

@@ -64,6 +64,11 @@ func TestConditions(t *testing.T) {
 		"an expired credential": {func(f *facts) { f.renewal.Credential = lasting(10 * time.Minute) },
 			want{"Authenticated": "False Expired", "CredentialFresh": "False Expired", "Ready": "False Expired"}},
 
+		"an expired credential whose source is broken": {func(f *facts) {
+			f.renewal.Credential = lasting(10 * time.Minute)
+			f.renewal.InputErr = &credential.InputError{Reason: v1alpha1.ReasonAssumeRoleDenied, Err: errors.New("hop 2 of 2")}
+		}, want{"Authenticated": "False AssumeRoleDenied", "CredentialFresh": "False Expired", "Ready": "False AssumeRoleDenied"}},
+
 		"a missing verb":                    {func(f *facts) { f.seen.missing = []string{"list pods"} }, want{"Authorized": "False MissingVerbs", "Ready": "False MissingVerbs"}},
 		"verbs that could not be asked for": {func(f *facts) { f.seen.unchecked = errors.New("x") }, want{"Authorized": "Unknown NotProbed", "Ready": "Unknown Connecting"}},
 

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
 )
 
 // MinLifetime is the shortest lifetime that a Kubernetes API server grants to a
@@ -64,6 +66,22 @@ type Binding struct {
 	// Roots are the SHA-256 sums, in hex, of the CA certificates that its certificate was verified
 	// with, without those that the system trusts anyway: they vouch for strangers too.
 	Roots []string `json:"roots,omitempty"`
+}
+
+// BindingOf is the binding that a status tells of; nil for none.
+func BindingOf(proved *v1alpha1.EndpointStatus) *Binding {
+	if proved == nil {
+		return nil
+	}
+	return &Binding{Server: proved.Server, TLSServerName: proved.TLSServerName, CA: proved.CA, Roots: proved.Roots}
+}
+
+// Status is the binding as a status tells of it; nil for none.
+func (b *Binding) Status() *v1alpha1.EndpointStatus {
+	if b == nil {
+		return nil
+	}
+	return &v1alpha1.EndpointStatus{Server: b.Server, TLSServerName: b.TLSServerName, CA: b.CA, Roots: b.Roots}
 }
 
 // Admits reports whether a credential may be shown to a server at endpoint, whose certificate was

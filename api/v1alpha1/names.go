@@ -80,4 +80,6 @@ const (
 	ClusterNameKey    = "clusterName"
 	DefaultClusterKey = "defaultCluster"
 	VersionKey        = "version"
+	// ClusterAPIKey holds the namespace of Cluster API's provider for AWS, where its clusters are connected to.
+	ClusterAPIKey = "clusterAPI"
 )

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -16,8 +17,16 @@ import (
 	"github.com/hawser-io/hawser/credential"
 )
 
-// describeInterval is how often EKS is asked about a cluster.
-const describeInterval = 10 * time.Minute
+const (
+	// describeInterval is how often EKS is asked about a cluster, give or take a tenth: clusters that were
+	// made together are not asked about together. Where the answer failed, it is asked again sooner.
+	describeInterval      = 10 * time.Minute
+	describeRetryInterval = 30 * time.Second
+	// describeTimeout is what EKS gets to answer: a token must not have to wait for it.
+	describeTimeout = 5 * time.Second
+	// explainInterval is how young an answer has to be to explain a refusal.
+	explainInterval = time.Minute
+)
 
 // renewAfter is ten of the fourteen minutes that a token is good for, which leaves four for trying again,
 // and as much of one that ends earlier with the credentials behind it.
@@ -45,6 +54,7 @@ type Source struct {
 	// What EKS last said; methods are called by one goroutine at a time.
 	described    aws.Cluster
 	describeErr  error
+	describedAt  time.Time
 	nextDescribe time.Time
 }
 
@@ -56,6 +66,13 @@ func (s *Source) Obtain(ctx context.Context) ([]credential.Credential, error) {
 		return nil, err
 	}
 	return []credential.Credential{c}, nil
+}
+
+// Keep remembers where a token was proved, so that the next one, whatever it grows from, is shown to no
+// other server. Nothing is kept over a restart: that is what the status is for.
+func (s *Source) Keep(_ context.Context, c credential.Credential) error {
+	s.Binding = c.Binding
+	return nil
 }
 
 // Renew makes the next token.
@@ -89,10 +106,14 @@ func (s *Source) make(ctx context.Context) (credential.Credential, error) {
 	}, nil
 }
 
-// checkAccount asks EKS about the cluster now and then, and refuses one of another account. Where EKS
-// may not be asked, or does not answer, nothing is refused: the cluster itself has the last word.
+// checkAccount asks EKS about the cluster now and then, and refuses one of another account. Where EKS may
+// not be asked, nothing is refused: the cluster itself has the last word. Where it may, and does not
+// answer, a first token waits for it.
 func (s *Source) checkAccount(ctx context.Context) error {
 	s.describe(ctx)
+	if first := s.described.Name == "" && (s.AccountID != "" || s.Binding == nil); first && s.describeErr != nil && !final(s.describeErr) {
+		return inputError(s.describeErr)
+	}
 	if got := s.described.AccountID; s.AccountID != "" && got != "" && got != s.AccountID {
 		return &credential.InputError{Reason: v1alpha1.ReasonAccountMismatch, Err: fmt.Errorf(
 			"EKS cluster %q in %s belongs to account %s, and auth.eks.accountID is %s: correct it, or auth.eks.apiIdentityRef", s.Cluster, s.Region, got, s.AccountID)}
@@ -105,15 +126,34 @@ func (s *Source) describe(ctx context.Context) {
 	if s.API == nil || now.Before(s.nextDescribe) {
 		return
 	}
-	s.nextDescribe = now.Add(describeInterval)
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
 	var described aws.Cluster
 	chain, err := s.Resolve(ctx, *s.API)
 	if err == nil {
 		described, err = s.Clusters.Describe(ctx, s.Sessions.Provider(chain), s.Region, s.Cluster)
 	}
-	if s.describeErr = err; err == nil {
+	s.describeErr, s.describedAt = err, now
+	s.nextDescribe = now.Add(describeInterval + time.Duration((rand.Float64()-0.5)*0.2*float64(describeInterval)))
+	switch {
+	case err == nil:
 		s.described = described
+	case !final(err):
+		s.nextDescribe = now.Add(describeRetryInterval)
 	}
+}
+
+// final reports whether EKS said no, as against nothing.
+func final(err error) bool {
+	var known *aws.Error
+	if !errors.As(err, &known) {
+		return false
+	}
+	switch known.Reason {
+	case v1alpha1.ReasonThrottled, v1alpha1.ReasonAWSUnreachable, v1alpha1.ReasonAWSError:
+		return false
+	}
+	return true
 }
 
 // bound is the server that a token is shown to.
@@ -144,7 +184,9 @@ func (s *Source) binding() bound {
 
 // Explain says what EKS knows about a token that the cluster refused.
 func (s *Source) Explain(ctx context.Context, refused error) error {
-	s.nextDescribe = time.Time{}
+	if s.Clock.Since(s.describedAt) > explainInterval {
+		s.nextDescribe = time.Time{}
+	}
 	s.describe(ctx)
 	reason, why := v1alpha1.ReasonAccessEntryMissing, "no access entry of EKS cluster %[1]q maps the identity, or it was made for a role that has been deleted and made again since (hawser aws grant)"
 	var known *aws.Error
@@ -175,4 +217,5 @@ func inputError(err error) error {
 var (
 	_ credential.Source    = (*Source)(nil)
 	_ credential.Explainer = (*Source)(nil)
+	_ credential.Keeper    = (*Source)(nil)
 )

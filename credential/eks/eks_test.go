@@ -139,7 +139,7 @@ func TestAnotherAccountIsRefusedWhereEKSMayBeAsked(t *testing.T) {
 	w.source.API = &w.source.Token
 	w.obtain(t) // it may ask, and is denied
 	w.role.Allow("eks:DescribeCluster")
-	w.clock.Step(10 * time.Minute)
+	w.clock.Step(12 * time.Minute)
 	if _, err := w.source.Obtain(t.Context()); reasonOf(err) != v1alpha1.ReasonAccountMismatch {
 		t.Errorf("got %v", err)
 	}
@@ -167,6 +167,49 @@ func TestATokenIsBoundToWhatEKSVouchesFor(t *testing.T) {
 	described := credential.Endpoint{Server: "https://eks.example", CAData: w.ca}
 	if !c.Binding.Admits(described, credential.RootSums(described.CAData)) || c.Binding.Admits(credential.Endpoint{Server: "https://stranger"}, []string{"x"}) {
 		t.Error("it admits others than what EKS describes")
+	}
+}
+
+func TestATokenThatGrowsFromSomethingElseStaysBound(t *testing.T) {
+	w := newWorld(t)
+	first := w.obtain(t)
+	proved := &credential.Binding{Server: "https://eks.example"}
+	first.Binding = proved
+	if err := w.source.Keep(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	w.source.Cluster = "prod-2" // as a changed identity, it makes another origin
+	if next := w.obtain(t); next.Origin == first.Origin || next.Binding != proved {
+		t.Errorf("of another origin: %v, bound to %+v", next.Origin != first.Origin, next.Binding)
+	}
+}
+
+func TestAFirstTokenWaitsForEKSWhereItMayBeAsked(t *testing.T) {
+	w := newWorld(t)
+	w.role.Allow("eks:DescribeCluster")
+	w.source.API = &w.source.Token
+	w.Throttle("DescribeCluster", 1)
+	if _, err := w.source.Obtain(t.Context()); reasonOf(err) != v1alpha1.ReasonThrottled {
+		t.Errorf("the account and the CA are not known yet: %v", err)
+	}
+	w.clock.Step(30 * time.Second)
+	w.obtain(t)
+	w.Throttle("DescribeCluster", 1)
+	w.clock.Step(11 * time.Minute)
+	w.obtain(t) // what EKS said before still counts
+}
+
+func TestManyRefusalsAskEKSOnce(t *testing.T) {
+	w := newWorld(t)
+	w.role.Allow("eks:DescribeCluster")
+	w.source.API = &w.source.Token
+	w.obtain(t)
+	for range 5 {
+		_ = w.source.Explain(t.Context(), credential.ErrRefused)
+		w.clock.Step(10 * time.Second)
+	}
+	if n := len(w.CallsOf("DescribeCluster")); n != 1 {
+		t.Errorf("EKS was asked %d times", n)
 	}
 }
 

@@ -15,9 +15,13 @@ import (
 // Install installs what a manager needs in its cluster: the CRDs, its namespace and its roles. It is run
 // in the root of the repository.
 func (b *Bench) Install(admin client.Client) error {
-	files, err := filepath.Glob("config/*/*.yaml")
-	if err != nil {
-		return err
+	var files []string
+	for _, pattern := range []string{"config/crd/*.yaml", "config/rbac/*.yaml"} {
+		some, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		files = append(files, some...)
 	}
 	for _, name := range files {
 		if err := b.create(admin, name); err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -40,7 +41,11 @@ func (atRest) Renew(_ context.Context, current credential.Credential, _ credenti
 func (d *deps) sourceOf(ctx context.Context, here *cluster, rc *v1alpha1.RemoteCluster) (credential.Source, error) {
 	sources := manager.Sources{Client: here.Kube, Config: here.Config, Namespace: d.namespace, Clock: d.clock}
 	if rc.Spec.Auth.Type == v1alpha1.AuthEKS {
-		inAWS, err := manager.NewAWS(ctx, here.Client, here.Kube.CoreV1().Secrets(d.namespace), capa.DefaultNamespace, d.clock)
+		id, err := d.identityOf(ctx, here.Client)
+		if err != nil {
+			return nil, err
+		}
+		inAWS, err := manager.NewAWS(ctx, here.Client, here.Client, here.Kube.CoreV1().Secrets(d.namespace), cmp.Or(id.ClusterAPI, capa.DefaultNamespace), d.clock)
 		if err != nil {
 			return nil, err
 		}

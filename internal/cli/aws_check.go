@@ -132,8 +132,12 @@ func sameEKSName(all []v1alpha1.RemoteCluster, rc *v1alpha1.RemoteCluster) []str
 }
 
 func (d *deps) awsSurroundings(ctx context.Context, here *cluster, rc *v1alpha1.RemoteCluster, f awsCheckFlags) (eks.Surroundings, error) {
+	identities, err := d.identities(ctx, here)
+	if err != nil {
+		return eks.Surroundings{}, err
+	}
 	s := eks.Surroundings{
-		Clock: d.clock, Namespace: d.namespace, UserAgent: "hawser/" + version.String(), Identities: d.identities(here),
+		Clock: d.clock, Namespace: d.namespace, UserAgent: "hawser/" + version.String(), Identities: identities,
 		// A pod of the manager is the only place where its own identity is to be had.
 		AsManager: here.Config != nil && here.Config.BearerTokenFile == podTokenFile,
 	}

@@ -85,7 +85,11 @@ func (d *deps) entryTarget(ctx context.Context, f entryFlags, name string) (acce
 // its identity is where it is no role.
 func (d *deps) principalOf(ctx context.Context, here *cluster, rc *v1alpha1.RemoteCluster) (string, error) {
 	ref := aws.RefOf(rc.Spec.Auth.EKS.IdentityRef)
-	chain, err := aws.Resolve(ctx, d.identities(here), ref, aws.Namespace{})
+	identities, err := d.identities(ctx, here)
+	if err != nil {
+		return "", err
+	}
+	chain, err := aws.Resolve(ctx, identities, ref, aws.Namespace{})
 	if err != nil {
 		return "", explainAWS(err)
 	}

@@ -104,7 +104,7 @@ func (d *deps) changeEntry(ctx context.Context, f grantFlags, name string, chang
 		if err != nil {
 			return nil, err
 		}
-		return d.identities(here), nil
+		return d.identities(ctx, here)
 	})
 	if err != nil {
 		return err

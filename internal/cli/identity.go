@@ -13,7 +13,7 @@ import (
 )
 
 // identity is what the manager says of the local cluster; all empty where there is none.
-type identity struct{ Name, Default, Version string }
+type identity struct{ Name, Default, Version, ClusterAPI string }
 
 // identityOf reads what the manager wrote; a missing ConfigMap is no error.
 func (d *deps) identityOf(ctx context.Context, c client.Reader) (identity, error) {
@@ -26,6 +26,8 @@ func (d *deps) identityOf(ctx context.Context, c client.Reader) (identity, error
 		Name:    cm.Data[v1alpha1.ClusterNameKey],
 		Default: cm.Data[v1alpha1.DefaultClusterKey],
 		Version: cm.Data[v1alpha1.VersionKey],
+
+		ClusterAPI: cm.Data[v1alpha1.ClusterAPIKey],
 	}, nil
 }
 

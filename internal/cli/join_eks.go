@@ -151,8 +151,12 @@ func (j *joining) decideEKS(ctx context.Context) (*v1alpha1.EKSAuth, error) {
 	if err != nil {
 		return nil, err
 	}
+	identities, err := j.d.identities(ctx, j.here)
+	if err != nil {
+		return nil, err
+	}
 	for _, ref := range []*v1alpha1.AWSIdentityRef{eks.IdentityRef, eks.APIIdentityRef} {
-		if _, err := aws.Resolve(ctx, j.d.identities(j.here), aws.RefOf(ref), aws.Namespace{}); err != nil {
+		if _, err := aws.Resolve(ctx, identities, aws.RefOf(ref), aws.Namespace{}); err != nil {
 			return nil, explainAWS(err)
 		}
 	}

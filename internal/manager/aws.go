@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
@@ -34,15 +35,15 @@ type AWS struct {
 }
 
 // NewAWS reads identities by objects, and Secrets in the namespace that Hawser runs in. Cluster API's
-// identities are read where clusterAPI is the namespace of their Secrets.
-func NewAWS(ctx context.Context, objects client.Reader, secrets credential.Secrets, clusterAPI string, clk clock.WithTicker) (*AWS, error) {
+// identities are read by foreign, where clusterAPI is the namespace of their Secrets.
+func NewAWS(ctx context.Context, objects, foreign client.Reader, secrets credential.Secrets, clusterAPI string, clk clock.WithTicker) (*AWS, error) {
 	config, err := aws.LoadConfig(ctx, clk)
 	if err != nil {
 		return nil, err
 	}
 	readers := inventory.Readers{AWSIdentity: inventory.Reader{Client: objects, Secrets: secrets}}
 	if clusterAPI != "" {
-		readers.ClusterAPI = capa.Reader{Client: objects, Namespace: clusterAPI}
+		readers.ClusterAPI = capa.Reader{Client: objects, Identities: foreign, Namespace: clusterAPI}
 	}
 	return &AWS{
 		Client:     objects,
@@ -56,7 +57,7 @@ func NewAWS(ctx context.Context, objects client.Reader, secrets credential.Secre
 func (a *AWS) setUp(mgr ctrl.Manager, o Options) error {
 	recorder, clk := mgr.GetEventRecorder("hawser"), a.Sessions.Clock
 	identities := &awsidentity.Reconciler{
-		Client: mgr.GetClient(), Reader: a.Identities, Events: recorder,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Reader: a.Identities, Events: recorder,
 		Asker: &awsidentity.Asker{Sessions: a.Sessions, Clock: clk},
 	}
 	if err := identities.SetupWithManager(mgr); err != nil {
@@ -87,20 +88,13 @@ func (a *AWS) source(rc *v1alpha1.RemoteCluster, clk clock.PassiveClock) credent
 	s := &eks.Source{
 		Cluster: rc.Spec.Auth.EKSClusterName(name), Region: auth.Region, AccountID: auth.AccountID,
 		Resolve: func(ctx context.Context, ref aws.Ref) (aws.Chain, error) { return a.resolve(ctx, name, ref) },
-		Token:   aws.RefOf(auth.IdentityRef), Sessions: a.Sessions, Clusters: a.Clusters, Binding: bindingOf(rc.Status.Endpoint), Clock: clk,
+		Token:   aws.RefOf(auth.IdentityRef), Sessions: a.Sessions, Clusters: a.Clusters, Binding: credential.BindingOf(rc.Status.Endpoint), Clock: clk,
 	}
 	if auth.APIIdentityRef != nil {
 		ref := aws.RefOf(auth.APIIdentityRef)
 		s.API = &ref
 	}
 	return s
-}
-
-func bindingOf(proved *v1alpha1.EndpointStatus) *credential.Binding {
-	if proved == nil {
-		return nil
-	}
-	return &credential.Binding{Server: proved.Server, TLSServerName: proved.TLSServerName, CA: proved.CA, Roots: proved.Roots}
 }
 
 // resolve finds the way to an identity for a RemoteCluster, on behalf of the namespace that an inventory recorded.
@@ -110,6 +104,10 @@ func (a *AWS) resolve(ctx context.Context, cluster string, ref aws.Ref) (aws.Cha
 		return aws.Chain{}, fmt.Errorf("reading RemoteCluster %q: %w", cluster, err)
 	}
 	ns := aws.Namespace{Name: rc.Labels[v1alpha1.NamespaceLabel]}
+	if source, _, made := strings.Cut(rc.Annotations[capa.SourceAnnotation], "/"); made && source != ns.Name {
+		return aws.Chain{}, &aws.Error{Ref: ref, Reason: v1alpha1.ReasonNamespaceNotAllowed, Repair: "put it back: the label is what every identity is asked by",
+			Err: fmt.Errorf("RemoteCluster %q was made for namespace %q, and its label %s says %q", cluster, source, v1alpha1.NamespaceLabel, ns.Name)}
+	}
 	if ns.Name != "" {
 		var object corev1.Namespace
 		if err := a.Client.Get(ctx, client.ObjectKey{Name: ns.Name}, &object); client.IgnoreNotFound(err) != nil {

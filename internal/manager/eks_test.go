@@ -383,6 +383,18 @@ func TestAnEKSClusterThatIsMadeAnewUnderItsName(t *testing.T) {
 	h.update("prod", func(rc *v1alpha1.RemoteCluster) {
 		rc.Spec.Server, rc.Spec.CAData = stranger.URL, base64of(stranger.CA())
 	})
+	// A token that grows from a changed identity is no freer than the one before.
+	h.updateIdentity("member", func(id *v1alpha1.AWSIdentity) { id.Spec.Role.SessionName = "another" })
+	eventually(t, "the new token to be refused to the stranger", func() error {
+		if conn, err := h.links.Get("prod"); err == nil {
+			conn.Refresh() // otherwise it is looked at every minute
+		}
+		if c := meta.FindStatusCondition(h.get("prod").Status.Conditions, v1alpha1.CredentialFresh); c == nil || c.Reason != v1alpha1.ReasonInputRefused {
+			return fmt.Errorf("it says %+v", c)
+		}
+		return nil
+	})
+	h.works("prod")
 	h.stop() // what was proved is remembered over a restart
 	h.start()
 	h.is("prod", v1alpha1.Reachable, metav1.ConditionFalse, v1alpha1.ReasonAddressUnproven)
@@ -393,6 +405,36 @@ func TestAnEKSClusterThatIsMadeAnewUnderItsName(t *testing.T) {
 		rc.Spec.Server, rc.Spec.CAData = c.api.Server, base64of(c.api.CA())
 	})
 	h.ready("prod")
+}
+
+// updateIdentity changes an AWSIdentity.
+func (h *hub) updateIdentity(name string, change func(*v1alpha1.AWSIdentity)) {
+	h.t.Helper()
+	var id v1alpha1.AWSIdentity
+	if err := h.admin.Get(h.t.Context(), client.ObjectKey{Name: name}, &id); err != nil {
+		h.t.Fatal(err)
+	}
+	before := id.DeepCopy()
+	change(&id)
+	if err := h.admin.Patch(h.t.Context(), &id, client.MergeFrom(before)); err != nil {
+		h.t.Fatalf("changing AWSIdentity %s: %v", name, err)
+	}
+}
+
+func TestTwoClustersOfOneNameInTwoAccountsAreWarnedOf(t *testing.T) {
+	c := startCloud(t)
+	h := startHub(t)
+	h.eksMember(c)
+	h.identities(c)
+	account := func(id string) func(*v1alpha1.RemoteCluster) {
+		return func(rc *v1alpha1.RemoteCluster) { rc.Spec.Auth.EKS.AccountID = id }
+	}
+	h.tieEKS("other", c, "member", account(managementAccount), func(rc *v1alpha1.RemoteCluster) { rc.Spec.Disabled = true })
+	h.tieEKS("prod", c, "member", account(targetAccount))
+	if message := h.is("prod", v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonSharedTokenAudience); !strings.Contains(message, `RemoteCluster "other"`) {
+		t.Errorf("the message %q does not name the other", message)
+	}
+	h.works("prod")
 }
 
 func TestAnEmptySelectorOfNamespacesIsRefused(t *testing.T) {

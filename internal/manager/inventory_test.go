@@ -105,6 +105,14 @@ func TestClusterAPIConnectsByItself(t *testing.T) {
 	})
 	h.ready(name)
 	h.works(name)
+	// Whoever takes the label away does not free it from what its identities allow: it comes back.
+	h.update(name, func(rc *v1alpha1.RemoteCluster) { delete(rc.Labels, v1alpha1.NamespaceLabel) })
+	eventually(t, "the label to be back", func() error {
+		if got := h.get(name).Labels[v1alpha1.NamespaceLabel]; got != ns {
+			return fmt.Errorf("it is %q", got)
+		}
+		return nil
+	})
 	// One link of the chain lets the namespace in no longer.
 	closed := fromYAML(t, role("fleet", c.fleet.ARN(), "{kind: AWSClusterControllerIdentity, name: default}", "another"))
 	eventually(t, "the identity to be changed", func() error {

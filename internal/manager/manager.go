@@ -114,7 +114,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	probes := newProbeMetrics()
 	secrets := clientset.CoreV1().Secrets(o.Namespace)
-	inAWS, err := NewAWS(ctx, mgr.GetClient(), secrets, o.ClusterAPI, clock.RealClock{})
+	inAWS, err := NewAWS(ctx, mgr.GetClient(), mgr.GetCache(), secrets, o.ClusterAPI, clock.RealClock{})
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,9 @@ func (p *presence) announce(ctx context.Context) error {
 			v1alpha1.DefaultClusterKey: p.options.DefaultCluster,
 			v1alpha1.VersionKey:        version.String(),
 		}
+		if p.options.ClusterAPI != "" {
+			cm.Data[v1alpha1.ClusterAPIKey] = p.options.ClusterAPI
+		}
 		return nil
 	})
 	if err != nil {

@@ -22,8 +22,10 @@ const DefaultNamespace = "capa-system"
 // Reader reads the identities of Cluster API's provider for AWS. It is an aws.Reader for their kinds, and
 // for no other.
 type Reader struct {
-	// Client reads the identities and, in one namespace, Secrets.
+	// Client reads Secrets in one namespace, and the identities where Identities is nil.
 	Client client.Reader
+	// Identities reads the identities, from a cache if there is one: each token asks for its chain.
+	Identities client.Reader
 	// Namespace of the Secrets of static identities. Default DefaultNamespace.
 	Namespace string
 }
@@ -60,7 +62,11 @@ func (r Reader) Identity(ctx context.Context, ref aws.Ref) (aws.Identity, error)
 	}
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(identityKind(ref.Kind))
-	if err := r.Client.Get(ctx, client.ObjectKey{Name: ref.Name}, u); err != nil {
+	objects := r.Identities
+	if objects == nil {
+		objects = r.Client
+	}
+	if err := objects.Get(ctx, client.ObjectKey{Name: ref.Name}, u); err != nil {
 		return aws.Identity{}, missing(ref, err)
 	}
 	namespaces, err := namespacesOf(u)

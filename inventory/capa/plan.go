@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -82,7 +83,7 @@ type Plan struct {
 func Decide(in Input) Plan {
 	ours := in.ours()
 	if in.ControlPlane == nil {
-		return Plan{Delete: ours}
+		return Plan{Delete: ours[:min(1, len(ours))]} // what people copied from it is theirs
 	}
 	cp := in.ControlPlane
 	if !cp.DeletionTimestamp.IsZero() || in.Cluster == nil || !in.Cluster.Has(cp) || cp.IsPaused(in.Cluster) || cp.Server() == "" {
@@ -109,7 +110,7 @@ func Decide(in Input) Plan {
 	return Plan{Want: want, Have: have}
 }
 
-// ours are the RemoteClusters of the control plane: one, unless somebody copied it.
+// ours are the RemoteClusters of the control plane, the oldest first: one, unless somebody copied it.
 func (in Input) ours() []*v1alpha1.RemoteCluster {
 	var ours []*v1alpha1.RemoteCluster
 	for i := range in.Existing {
@@ -118,6 +119,9 @@ func (in Input) ours() []*v1alpha1.RemoteCluster {
 			ours = append(ours, rc)
 		}
 	}
+	slices.SortStableFunc(ours, func(a, b *v1alpha1.RemoteCluster) int {
+		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
+	})
 	return ours
 }
 
@@ -150,9 +154,11 @@ func (in Input) unanswered(have *v1alpha1.RemoteCluster) Plan {
 	}
 	eks := have.Spec.Auth.EKS
 	same := aws.RefOf(eks.IdentityRef) == aws.RefOf(in.ControlPlane.Identity())
+	unmoved := same && registry.EKSCluster{Server: in.ControlPlane.Server()}.IsNamedBy(have)
 	switch {
-	case same && registry.EKSCluster{Server: in.ControlPlane.Server()}.IsNamedBy(have):
+	case unmoved && have.Labels[v1alpha1.NamespaceLabel] == in.Source.Namespace:
 		return Plan{} // nothing is to be followed, and its own conditions tell the rest
+	case unmoved: // somebody took away what its identities are asked by
 	case same || !in.Answer.Unresolved:
 		return plan
 	}

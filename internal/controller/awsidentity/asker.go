@@ -25,8 +25,10 @@ const (
 	unused = time.Hour
 )
 
-// Answer is what is known of an identity: whose session it is, until when, and what went wrong last.
+// Answer is what is known of an identity: whether it can be used, whose session it is, until when, and what
+// went wrong last.
 type Answer struct {
+	Usable    bool
 	ARN       string
 	ExpiresAt time.Time
 	Err       error
@@ -34,7 +36,7 @@ type Answer struct {
 
 // same reports whether two answers say the same to a person.
 func (a Answer) same(b Answer) bool {
-	return a.ARN == b.ARN && a.ExpiresAt.Equal(b.ExpiresAt) && (a.Err == nil) == (b.Err == nil) && (a.Err == nil || a.Err.Error() == b.Err.Error())
+	return a.Usable == b.Usable && a.ARN == b.ARN && a.ExpiresAt.Equal(b.ExpiresAt) && (a.Err == nil) == (b.Err == nil) && (a.Err == nil || a.Err.Error() == b.Err.Error())
 }
 
 // Asker asks AWS about identities, now and then and side by side, and remembers the answers.
@@ -145,9 +147,6 @@ func (a *Asker) question(ctx context.Context, name string, e *entry) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	answer := a.answer(ctx, chain)
-	if ctx.Err() != nil && answer.Err != nil && answer.ARN == "" {
-		answer.ARN, answer.ExpiresAt = before.ARN, before.ExpiresAt
-	}
 	a.mu.Lock()
 	e.answer, e.asking = answer, false
 	if answer.Err != nil {
@@ -164,12 +163,14 @@ func (a *Asker) question(ctx context.Context, name string, e *entry) {
 // and so proves nothing.
 func (a *Asker) answer(ctx context.Context, chain aws.Chain) Answer {
 	_, err := a.Sessions.Provider(chain).Retrieve(ctx)
+	usable := err == nil
 	if err == nil && (len(chain.Roles) == 0 || a.Sessions.Session(chain).ARN == "") {
 		_, _, err = a.Sessions.CallerIdentity(ctx, chain, len(chain.Roles))
+		usable = err == nil || len(chain.Roles) > 0
 	}
 	s := a.Sessions.Session(chain)
 	if err == nil {
 		err = s.Err
 	}
-	return Answer{ARN: s.ARN, ExpiresAt: s.ExpiresAt, Err: err}
+	return Answer{Usable: usable, ARN: s.ARN, ExpiresAt: s.ExpiresAt, Err: err}
 }

@@ -28,6 +28,8 @@ import (
 // Reconciler holds what the controller works with.
 type Reconciler struct {
 	Client client.Client
+	// Live reads past the cache, before an identity is let go.
+	Live   client.Reader
 	Reader aws.Reader
 	Asker  *Asker
 	Events events.EventRecorder
@@ -45,6 +47,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, fmt.Errorf("reading AWSIdentity %q: %w", req.Name, err)
 	}
 	users, err := usersOf(ctx, r.Client, id.Name)
+	if err == nil && len(users) == 0 && !id.DeletionTimestamp.IsZero() {
+		users, err = usersOf(ctx, r.Live, id.Name) // the cache may not have seen the newest
+	}
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -82,7 +87,7 @@ func (r *Reconciler) report(ctx context.Context, id *v1alpha1.AWSIdentity, users
 		id.Status.Chain = chain.Names()
 		known = r.Asker.ask(id.Name, chain)
 	}
-	ready := readyOf(err, known, r.Asker.Clock.Now())
+	ready := readyOf(err, known)
 	if !id.DeletionTimestamp.IsZero() {
 		ready.Reason = v1alpha1.ReasonIdentityInUse
 		ready.Message = fmt.Sprintf("it is deleted once nothing names it any more, and still named by %s. %s", list(users), ready.Message)
@@ -113,13 +118,13 @@ func (r *Reconciler) report(ctx context.Context, id *v1alpha1.AWSIdentity, users
 }
 
 // readyOf decides the condition from what the chain resolved to and what AWS answered.
-func readyOf(unresolved error, known Answer, now time.Time) metav1.Condition {
+func readyOf(unresolved error, known Answer) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.Ready, Status: metav1.ConditionFalse}
 	err := unresolved
 	if err == nil {
 		err = known.Err
 	}
-	good := unresolved == nil && known.ARN != "" && (known.ExpiresAt.IsZero() || known.ExpiresAt.After(now))
+	good := unresolved == nil && known.Usable && known.ARN != ""
 	if good {
 		c.Status = metav1.ConditionTrue
 	}

@@ -82,6 +82,49 @@ func (r *Reconciler) keysChanged(ctx context.Context, secret client.Object) []re
 	return r.allIdentities(ctx, secret)
 }
 
+// neededIdentities are those that stay, and those that lead to one that something uses. Identities that are
+// deleted and only name each other, as in a circle, need nobody.
+func neededIdentities(identities []v1alpha1.AWSIdentity, clusters []v1alpha1.RemoteCluster, inventories []v1alpha1.EKSInventory) map[string]bool {
+	var next []string
+	source := map[string][]string{}
+	for _, id := range identities {
+		source[id.Name] = ourNames(id.Spec.SourceIdentityRef)
+		if id.DeletionTimestamp.IsZero() {
+			next = append(next, id.Name)
+		}
+	}
+	for _, rc := range clusters {
+		if eks := rc.Spec.Auth.EKS; eks != nil {
+			next = append(next, ourNames(eks.IdentityRef, eks.APIIdentityRef)...)
+		}
+	}
+	for _, inv := range inventories {
+		for _, a := range inv.Spec.Accounts {
+			next = append(next, ourNames(a.IdentityRef, a.TokenIdentityRef)...)
+		}
+	}
+	needed := map[string]bool{}
+	for len(next) > 0 {
+		name := next[0]
+		next = next[1:]
+		if !needed[name] {
+			needed[name] = true
+			next = append(next, source[name]...)
+		}
+	}
+	return needed
+}
+
+// ourNames are the names of those references that are to AWSIdentities.
+func ourNames(refs ...*v1alpha1.AWSIdentityRef) (names []string) {
+	for _, r := range refs {
+		if r != nil && (r.Kind == "" || r.Kind == v1alpha1.KindAWSIdentity) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
 // usersOf names what an identity is named by.
 func usersOf(ctx context.Context, c client.Reader, name string) ([]string, error) {
 	var (
@@ -96,17 +139,16 @@ func usersOf(ctx context.Context, c client.Reader, name string) ([]string, error
 		}
 	}
 	names := func(refs ...*v1alpha1.AWSIdentityRef) bool {
-		return slices.ContainsFunc(refs, func(r *v1alpha1.AWSIdentityRef) bool {
-			return r != nil && r.Name == name && (r.Kind == "" || r.Kind == v1alpha1.KindAWSIdentity)
-		})
+		return slices.Contains(ourNames(refs...), name)
 	}
 	for _, rc := range clusters.Items {
 		if eks := rc.Spec.Auth.EKS; eks != nil && names(eks.IdentityRef, eks.APIIdentityRef) {
 			users = append(users, fmt.Sprintf("RemoteCluster %q", rc.Name))
 		}
 	}
+	needed := neededIdentities(identities.Items, clusters.Items, inventories.Items)
 	for _, id := range identities.Items {
-		if id.Name != name && names(id.Spec.SourceIdentityRef) {
+		if id.Name != name && names(id.Spec.SourceIdentityRef) && needed[id.Name] {
 			users = append(users, fmt.Sprintf("AWSIdentity %q", id.Name))
 		}
 	}

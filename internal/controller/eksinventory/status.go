@@ -43,8 +43,8 @@ func (r *Reconciler) report(ctx context.Context, inv *v1alpha1.EKSInventory, pla
 		return nil
 	}
 	status := *inv.Status.DeepCopy()
-	if err := r.Client.Status().Patch(ctx, inv, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("writing the status of EKSInventory %q: %w", inv.Name, client.IgnoreNotFound(err))
+	if err := r.Client.Status().Patch(ctx, inv, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("writing the status of EKSInventory %q: %w", inv.Name, err)
 	}
 	r.mu.Lock()
 	r.written[inv.Name] = statusNote{inv.UID, status, r.Clock.Now()}

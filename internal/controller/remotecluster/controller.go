@@ -95,15 +95,17 @@ func (r *Reconciler) connect(rc *v1alpha1.RemoteCluster) connection.State {
 	}
 	last, _ := r.known.Load(rc.Name)
 	k, _ := last.(known)
+	var source credential.Source
 	if !reflect.DeepEqual(k.auth, rc.Spec.Auth) {
-		source, err := r.Source(rc)
-		if err != nil {
+		if source, err = r.Source(rc); err != nil {
 			return r.keep(rc.Name, v1alpha1.ReasonAuthTypeUnknown, err)
 		}
-		conn.SetSource(source)
 	}
 	if !reflect.DeepEqual(k.spec, spec) {
 		conn.Update(spec)
+	}
+	if source != nil { // after the address, so that what it makes is not tried at the old one
+		conn.SetSource(source)
 	}
 	renew := rc.Annotations[v1alpha1.RenewAnnotation]
 	if renew != k.renew && requestedSince(renew, rc.Status.Credential) {

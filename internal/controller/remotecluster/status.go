@@ -35,8 +35,8 @@ func apply(status *v1alpha1.RemoteClusterStatus, state connection.State, generat
 			RenewedAt: stamp(state.RenewedAt),
 		}
 	}
-	if b := state.Binding; b != nil {
-		status.Endpoint = &v1alpha1.EndpointStatus{Server: b.Server, TLSServerName: b.TLSServerName, CA: b.CA, Roots: b.Roots}
+	if state.Binding != nil {
+		status.Endpoint = state.Binding.Status()
 	}
 	return changed
 }

@@ -55,7 +55,7 @@ func (e *examination) show(ctx context.Context, chain aws.Chain, d described) sh
 	}
 	spec.Checks = nil
 	changed := make(chan struct{}, 1)
-	cred := credential.Credential{Token: token.Value, ExpiresAt: token.ExpiresAt, ObtainedAt: e.Clock.Now(), Watched: true}
+	cred := credential.Credential{Token: token.Value, ExpiresAt: token.ExpiresAt, ObtainedAt: e.Clock.Now(), Watched: true, Binding: credential.BindingOf(e.Cluster.Status.Endpoint)}
 	if c := d.cluster; c.Server != "" && len(c.CAData) > 0 {
 		cred.Binding = &credential.Binding{Server: c.Server, CA: credential.Fingerprint(c.CAData), Roots: credential.RootSums(c.CAData)}
 	}
