@@ -34,29 +34,44 @@ const (
 
 func main() {
 	bench.Main("ekschain", nil, func(b *bench.Bench) error {
-		w, err := newWorld()
+		w, err := measure(b, manager.STSPerSecond)
 		if err != nil {
 			return err
 		}
-		defer w.server.Close()
-		begin := w.clock.Now()
-		if err := w.run(b.Ctx, begin.Add((hours+1)*time.Hour), b.Say); err != nil {
-			return err
-		}
-		cold, steady, peak := w.count(begin)
+		cold, steady, peak, _ := w.count()
 		b.Add("sts_calls_per_hour", float64(steady)/hours, "", fmt.Sprintf("AssumeRole calls for %d clusters over %d identities, mean of %d hours; %d in the first", clusters, w.identities, hours, cold))
 		b.Add("peak_per_second", float64(peak), "", "the busiest second, the cold start included")
 		b.Add("tokens_per_hour", float64(w.tokens.Load())/(hours+1), "", "")
-		if failed := w.failed.Load(); failed > 0 {
-			return fmt.Errorf("%d tokens could not be made", failed)
+		if w, err = measure(b, 0); err != nil {
+			return err
 		}
+		_, _, most, later := w.count()
+		b.Add("unpaced_peak_per_second", float64(later), "", fmt.Sprintf("the same without our limit of %d a second, after the first hour: what jitter alone does; %d in the cold start", manager.STSPerSecond, most))
 		return nil
 	})
+}
+
+// measure runs a fleet for some hours.
+func measure(b *bench.Bench, perSecond int) (*world, error) {
+	w, err := newWorld(perSecond)
+	if err != nil {
+		return nil, err
+	}
+	defer w.server.Close()
+	w.begin = w.clock.Now()
+	if err := w.run(b.Ctx, w.begin.Add((hours+1)*time.Hour), b.Say); err != nil {
+		return nil, err
+	}
+	if failed := w.failed.Load(); failed > 0 {
+		return nil, fmt.Errorf("%d tokens could not be made", failed)
+	}
+	return w, nil
 }
 
 // world is a fleet without its clusters: what makes their tokens.
 type world struct {
 	server         *awstest.Server
+	begin          time.Time
 	clock          *clocktesting.FakeClock
 	identities     int
 	sources        []*eks.Source
@@ -66,7 +81,7 @@ type world struct {
 	outstanding    atomic.Int64
 }
 
-func newWorld() (*world, error) {
+func newWorld(perSecond int) (*world, error) {
 	w := &world{clock: clocktesting.NewFakeClock(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), pending: make([]atomic.Bool, clusters)}
 	var err error
 	if w.server, err = awstest.New(awstest.Options{Clock: w.clock}); err != nil {
@@ -80,7 +95,7 @@ func newWorld() (*world, error) {
 	root.Allow("sts:AssumeRole", "*")
 	chains := w.chains(root)
 	sessions := &aws.Sessions{
-		Clock: w.clock, PerSecond: manager.STSPerSecond,
+		Clock: w.clock, PerSecond: perSecond,
 		Ground: func(context.Context) (awssdk.CredentialsProvider, error) {
 			return credentials.StaticCredentialsProvider{Value: keys}, nil
 		},
@@ -178,17 +193,20 @@ func dueAt(c credential.Credential) time.Time {
 	return at
 }
 
-// count returns the calls of the first hour, those after it, and those of the busiest second.
-func (w *world) count(begin time.Time) (cold, steady, peak int) {
+// count returns the calls of the first hour, those after it, and those of the busiest second in all and after
+// the first hour.
+func (w *world) count() (cold, steady, peak, later int) {
 	seconds := map[int64]int{}
 	for _, call := range w.server.CallsOf("AssumeRole") {
-		if call.Time.Sub(begin) < time.Hour {
+		at := call.Time.Unix()
+		seconds[at]++
+		peak = max(peak, seconds[at])
+		if call.Time.Sub(w.begin) < time.Hour {
 			cold++
-		} else {
-			steady++
+			continue
 		}
-		seconds[call.Time.Unix()]++
-		peak = max(peak, seconds[call.Time.Unix()])
+		steady++
+		later = max(later, seconds[at])
 	}
-	return cold, steady, peak
+	return cold, steady, peak, later
 }
