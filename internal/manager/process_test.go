@@ -2,6 +2,7 @@ package manager_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -141,18 +142,22 @@ func (p *process) serves(t *testing.T) {
 			t.Errorf("%s answers %q", path, body)
 		}
 	}
-	metrics := fetch(t, "http://"+p.metrics+"/metrics")
-	for _, want := range []string{
+	wanted := []string{
 		`hawser_cluster_up{cluster="alpha"} 1`,
 		`hawser_cluster_info{auth="bearerToken",cluster="alpha",cluster_id="[0-9a-f-]{36}",version="v1[^"]+"} 1`,
 		`hawser_credential_expiry_seconds{cluster="alpha"} 1\.`,
 		`hawser_credential_renewals_total{cluster="alpha"} \d`,
 		`hawser_probe_duration_seconds_count{cluster="alpha",result="ok"} \d`,
-	} {
-		if !regexp.MustCompile(want).MatchString(metrics) {
-			t.Errorf("the metrics have no %s", want)
-		}
 	}
+	eventually(t, "the metrics of a link that is up", func() error { // the status may be older than this manager
+		metrics := fetch(t, "http://"+p.metrics+"/metrics")
+		for _, want := range wanted {
+			if !regexp.MustCompile(want).MatchString(metrics) {
+				return fmt.Errorf("they have no %s", want)
+			}
+		}
+		return nil
+	})
 }
 
 func fetch(t *testing.T, url string) string {
