@@ -34,9 +34,9 @@ var layers = [][]string{
 	{"aws", "aws/..."},
 	{"credential/..."},
 	{"connection"},
-	{"inventory", "inventory/objects", "inventory/registry"},
+	{"inventory", "inventory/objects", "inventory/group", "inventory/registry"},
 	{"inventory/..."},
-	{"fleet"},
+	{"fleet", "fleettest/inventorytest"},
 	{"endpoint", "endpoint/...", "export", "export/..."},
 	{"internal/controller/..."},
 	{"internal/manager", "internal/gate", "internal/cli", "internal/cli/..."},
@@ -51,16 +51,21 @@ var sameLayer = map[string][]string{
 }
 
 // testOnly names the packages that exist for tests, and who else may import them.
-var testOnly = []string{"fleettest", "internal/awstest"}
+var testOnly = []string{"fleettest", "fleettest/inventorytest", "internal/awstest"}
 
 var testOnlyImporters = []string{"internal/bench", "internal/bench/...", "hack/demo"}
 
 // forbiddenNames say nothing about what is in a package.
 var forbiddenNames = []string{"util", "utils", "common", "helper", "helpers", "types", "misc"}
 
-// fleetLinksNot are the libraries that a controller author must not inherit by
-// importing fleet: credential sources are handed in as options.
-var fleetLinksNot = []string{
+// cloudFree are the packages of a controller author, who must not inherit the
+// libraries below by importing them: credential sources are handed in as options.
+var cloudFree = []string{
+	"fleet", "fleettest/inventorytest", "inventory", "inventory/argocd", "inventory/capicluster", "inventory/clusterprofile", "inventory/kind",
+	"inventory/kubeconfigfile", "inventory/kubeconfigsecret", "inventory/namespaces", "inventory/objects", "inventory/remotecluster",
+}
+
+var cloudLibraries = []string{
 	"github.com/aws/",
 	"github.com/Azure/azure-sdk-for-go",
 	"github.com/AzureAD/",
@@ -133,16 +138,17 @@ func TestOnlyTestsImportTesting(t *testing.T) {
 	}
 }
 
-func TestFleetLinksNoCloudLibrary(t *testing.T) {
+func TestFleetAndInventoriesLinkNoCloudLibrary(t *testing.T) {
 	module, packages := listPackages(t)
 	for _, p := range packages {
-		if relative(module, p.ImportPath) != "fleet" {
+		name := relative(module, p.ImportPath)
+		if !slices.Contains(cloudFree, name) {
 			continue
 		}
 		for _, dep := range p.Deps {
-			for _, prefix := range fleetLinksNot {
+			for _, prefix := range cloudLibraries {
 				if strings.HasPrefix(dep, prefix) {
-					t.Errorf("fleet links %s: a credential source is handed to the fleet as an option, never imported by it (find the way with `go mod why %s`)", dep, dep)
+					t.Errorf("%s links %s: a credential source is handed in as an option, never imported (find the way with `go mod why %s`)", name, dep, dep)
 				}
 			}
 		}

@@ -187,7 +187,7 @@ func (c *Connection) Interrupt() {
 // its rate limit. It is a copy and may be changed.
 func (c *Connection) Config() *rest.Config {
 	return &rest.Config{
-		Host:        "https://" + c.name,
+		Host:        "https://" + hostFor(c.name),
 		Transport:   c.transport,
 		RateLimiter: c.limiter,
 		UserAgent:   c.userAgent,

@@ -215,7 +215,7 @@ func (l link) Config(cred credential.Credential) (*rest.Config, func(), error) {
 		return nil, nil, err
 	}
 	return &rest.Config{
-		Host:      "https://" + l.c.name,
+		Host:      "https://" + hostFor(l.c.name),
 		Transport: oneOff{gen, cred, l.c.timeout()},
 		QPS:       -1,
 		UserAgent: l.c.userAgent,

@@ -1,7 +1,3 @@
-// Package fleet owns the connections of one local cluster: it adds, changes,
-// looks up and removes them, and ends them all with itself. Where the list of
-// clusters comes from is the business of an inventory; a connection's life is
-// tied to the fleet, never to the call that asked for it.
 package fleet
 
 import (

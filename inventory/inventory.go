@@ -28,9 +28,10 @@ type Cluster struct {
 type Sink interface {
 	// Set tells of a cluster that is new or has changed. To be told the same again costs nothing.
 	Set(c Cluster)
-	// Remove tells that a cluster is gone. An unknown name is no error.
+	// Remove tells that a cluster is gone, and with it what was wrong with it. An unknown name is no error.
 	Remove(name string)
 	// Fault tells what cannot be read of a cluster, whose running connection stays as it is. Nil clears it.
+	// The empty name is the inventory itself.
 	Fault(name string, err error)
 	// Synced tells that every cluster that is there now has been told of.
 	Synced()

@@ -1,6 +1,7 @@
 // Package remotecluster is the inventory of RemoteCluster objects: from one
-// object to the plain data of a connection. Pure functions; the controller of
-// the same name reads the objects.
+// object to the plain data of a connection, by pure functions, and, for programs
+// that are not Hawser, from all objects to the clusters of a fleet. Hawser's own
+// manager needs only the former: the controller of the same name reads the objects.
 package remotecluster
 
 import (

@@ -6,7 +6,6 @@ package main
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,7 +40,12 @@ func main() {
 		}
 		var with, without []time.Duration
 		for i := range runs + 1 {
-			free, burdened, err := pair(b, live, holes, i%2 == 1)
+			free, burdened, err := bench.Pair(i%2 == 1, func(burden bool) (time.Duration, error) {
+				if burden {
+					return once(b, live, holes)
+				}
+				return once(b, live, nil)
+			})
 			if err != nil {
 				return err
 			}
@@ -50,51 +54,21 @@ func main() {
 				with, without = append(with, burdened), append(without, free)
 			}
 		}
-		b.Add("seconds", median(with).Seconds(), "s", fmt.Sprintf("until %d of %d are Ready, %d dead declared first; median of %d", living, living+dead, dead, runs))
-		b.Add("seconds_none_dead", median(without).Seconds(), "s", "")
-		b.Add("ratio", median(with).Seconds()/median(without).Seconds(), "", "")
+		b.Add("seconds", bench.Median(with).Seconds(), "s", fmt.Sprintf("until %d of %d are Ready, %d dead declared first; median of %d", living, living+dead, dead, runs))
+		b.Add("seconds_none_dead", bench.Median(without).Seconds(), "s", "")
+		b.Add("ratio", bench.Median(with).Seconds()/bench.Median(without).Seconds(), "", "")
 		return nil
 	})
 }
 
-// holesOf makes proxies that swallow everything, half on each level.
+// holesOf are targets that swallow everything.
 func holesOf(t bench.Target) ([]bench.Target, error) {
+	clusters, err := bench.Holes(t.Cluster, dead)
 	var holes []bench.Target
-	for i := range dead {
-		hole := *t.Cluster
-		if i%2 == 0 {
-			p, err := t.Cluster.NewProxy()
-			if err != nil {
-				return nil, err
-			}
-			p.BlackHoleTCP()
-			hole.Server = p.URL
-		} else {
-			p, err := t.Cluster.NewHTTPProxy()
-			if err != nil {
-				return nil, err
-			}
-			p.BlackHoleHTTP()
-			hole.Server = p.URL
-		}
-		holes = append(holes, bench.Target{Cluster: &hole, Token: t.Token})
+	for _, c := range clusters {
+		holes = append(holes, bench.Target{Cluster: c, Token: t.Token})
 	}
-	return holes, nil
-}
-
-// pair measures without and with the dead, in either order: API servers remember tokens for ten seconds and
-// the runs have a rhythm, so that without the exchange whatever comes second looks slower, also without dead ones.
-func pair(b *bench.Bench, live, holes []bench.Target, deadFirst bool) (free, burdened time.Duration, err error) {
-	if deadFirst {
-		if burdened, err = once(b, live, holes); err != nil {
-			return 0, 0, err
-		}
-	}
-	if free, err = once(b, live, nil); err != nil || deadFirst {
-		return free, burdened, err
-	}
-	burdened, err = once(b, live, holes)
-	return free, burdened, err
+	return holes, err
 }
 
 // once declares the dead, then the living, and returns how long it takes from the first of the living until all are Ready.
@@ -133,9 +107,4 @@ func once(b *bench.Bench, live, holes []bench.Target) (time.Duration, error) {
 func add(f *fleet.Links, name string, t bench.Target) error {
 	_, err := f.Add(t.Spec(name), bench.Still{Token: t.Token}, connection.Options{})
 	return err
-}
-
-func median(d []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(d))
-	return sorted[len(sorted)/2]
 }

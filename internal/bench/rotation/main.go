@@ -12,12 +12,8 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hawser-io/hawser/credential"
@@ -30,7 +26,6 @@ const (
 	rotations    = 20
 	deletions    = 10 // pods deleted during each rotation
 	watchTimeout = 3 * time.Second
-	namespace    = "default"
 )
 
 func main() {
@@ -39,11 +34,11 @@ func main() {
 		if err != nil {
 			return err
 		}
-		if err := fill(b, alpha); err != nil {
+		if err := b.Fill(alpha, pods); err != nil {
 			return err
 		}
 		for _, kind := range []kind{
-			{"rotation", &tokens{admin: admin, clientset: alpha.Client()}},
+			{"rotation", &tokens{admin: admin, cluster: alpha}},
 			{"rotation-cert", &certificates{admin: admin}},
 		} {
 			if err := measure(b, alpha, kind); err != nil {
@@ -68,50 +63,6 @@ type minter interface {
 	kill(ctx context.Context, c *fleettest.Cluster) error
 	// reset forgets, for another connection.
 	reset()
-}
-
-// fill makes the pods, as fast as the server takes them.
-func fill(b *bench.Bench, c *fleettest.Cluster) error {
-	b.Say("making %d pods", pods)
-	clientset := c.Client()
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	errs := make(chan error, 16)
-	for range cap(errs) {
-		wg.Go(func() {
-			for i := next.Add(1); i <= pods; i = next.Add(1) {
-				if _, err := clientset.CoreV1().Pods(namespace).Create(b.Ctx, pod(i), metav1.CreateOptions{}); err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	select {
-	case err := <-errs:
-		return fmt.Errorf("making pods: %w", err)
-	default:
-		return nil
-	}
-}
-
-// pod is about as large as one of a real workload.
-func pod(i int64) *corev1.Pod {
-	p := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: fmt.Sprintf("pod-%05d", i), Labels: map[string]string{"app": fmt.Sprintf("app-%d", i%100), "tier": "backend"},
-			Annotations: map[string]string{"note": strings.Repeat("x", 2000)},
-		},
-	}
-	for n := range 2 {
-		container := corev1.Container{Name: fmt.Sprintf("c%d", n), Image: "registry.example.com/team/app:v1.2.3"}
-		for e := range 20 {
-			container.Env = append(container.Env, corev1.EnvVar{Name: fmt.Sprintf("VARIABLE_%d", e), Value: strings.Repeat("v", 30)})
-		}
-		p.Spec.Containers = append(p.Spec.Containers, container)
-	}
-	return p
 }
 
 // measure runs one kind of credential through all rotations, and then the control.
@@ -196,7 +147,7 @@ type counts struct {
 func (w *world) count() counts {
 	n := counts{reconciles: int(w.reconciles.Load()), deleted: size(&w.deleted), bytes: w.proxy.Stats().ToClient}
 	for _, r := range w.proxy.Requests() {
-		if r.Path != podsPath || r.Method != http.MethodGet {
+		if r.Path != bench.PodsPath || r.Method != http.MethodGet {
 			continue
 		}
 		if r.Query.Get("watch") == "" || r.Query.Get("sendInitialEvents") == "true" {
@@ -204,7 +155,7 @@ func (w *world) count() counts {
 		}
 	}
 	for _, watch := range w.proxy.Watches() {
-		if watch.Path != podsPath {
+		if watch.Path != bench.PodsPath {
 			continue
 		}
 		n.watches++
@@ -218,8 +169,6 @@ func (w *world) count() counts {
 	n.heap, n.goroutines = mem.HeapAlloc, runtime.NumGoroutine()
 	return n
 }
-
-const podsPath = "/api/v1/pods"
 
 // rotate swaps the credential, kills the old one, deletes pods meanwhile, and waits until every
 // watch was opened again with the new one. It returns for how long requests failed.
@@ -249,9 +198,9 @@ func (w *world) rotate(round int) (time.Duration, error) {
 
 func (w *world) deletePods(round int) error {
 	for i := range deletions {
-		name := pod(int64(w.firstPod + round*deletions + i)).Name
+		name := bench.PodName(w.firstPod + round*deletions + i)
 		w.doomed.Store(name, true)
-		if err := w.admin.CoreV1().Pods(namespace).Delete(w.ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}); err != nil {
+		if err := w.admin.CoreV1().Pods(bench.PodNamespace).Delete(w.ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}); err != nil {
 			return fmt.Errorf("deleting pod %s: %w", name, err)
 		}
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,86 +21,43 @@ import (
 	"github.com/hawser-io/hawser/internal/cli/install"
 )
 
-const account = "bench"
-
-// reader may do what the cache and the probes of the benchmark do.
-func reader(ctx context.Context, admin client.Client, name string, subject rbacv1.Subject) error {
-	role := &rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: "bench"},
-		Rules: []rbacv1.PolicyRule{
-			{APIGroups: []string{""}, Resources: []string{"pods", "namespaces"}, Verbs: []string{"get", "list", "watch"}},
-			{NonResourceURLs: []string{"/livez"}, Verbs: []string{"get"}},
-		},
-	}
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-		Subjects:   []rbacv1.Subject{subject},
-	}
-	if err := admin.Create(ctx, role); err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	if err := admin.Create(ctx, binding); err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	return nil
-}
-
-// tokens mints tokens that are bound to a Secret each: deleting it kills the one token.
+// tokens mints tokens that can be killed one by one.
 type tokens struct {
-	admin     client.Client
-	clientset kubernetes.Interface
-	made      []*corev1.Secret
-	values    []string
+	admin   client.Client
+	cluster *fleettest.Cluster
+	account *bench.Account
+	made    []bench.BoundToken
 }
 
-func (m *tokens) reset() { m.made, m.values = nil, nil }
+func (m *tokens) reset() { m.made = nil }
 
-func (m *tokens) prepare(ctx context.Context) error {
-	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}}
-	if err := m.admin.Create(ctx, sa); err != nil {
-		return err
-	}
-	return reader(ctx, m.admin, account, rbacv1.Subject{Kind: "ServiceAccount", Namespace: namespace, Name: account})
+func (m *tokens) prepare(ctx context.Context) (err error) {
+	m.account, err = bench.NewAccount(ctx, m.cluster, m.admin)
+	return err
 }
 
 func (m *tokens) Obtain(ctx context.Context) ([]credential.Credential, error) {
-	if len(m.values) > 0 {
-		return []credential.Credential{credential.NewToken(m.values[0], "bench")}, nil
+	if len(m.made) > 0 {
+		return []credential.Credential{m.made[0].Credential}, nil
 	}
 	c, err := m.Renew(ctx, credential.Credential{}, nil)
 	return []credential.Credential{c}, err
 }
 
 func (m *tokens) Renew(ctx context.Context, _ credential.Credential, _ credential.Link) (credential.Credential, error) {
-	bound := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "bench-"}}
-	if err := m.admin.Create(ctx, bound); err != nil {
-		return credential.Credential{}, err
-	}
-	answer, err := m.clientset.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{
-		Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Secret", Name: bound.Name, UID: bound.UID}},
-	}, metav1.CreateOptions{})
+	token, err := m.account.Token(ctx)
 	if err != nil {
 		return credential.Credential{}, err
 	}
-	m.made, m.values = append(m.made, bound), append(m.values, answer.Status.Token)
-	return credential.NewToken(answer.Status.Token, "bench"), nil
+	token.Origin = "bench" // renewals of one input
+	m.made = append(m.made, token)
+	return token.Credential, nil
 }
 
-// kill deletes the Secrets of all but the last token. The API server goes on for the ten seconds that it
-// remembers a good token.
-func (m *tokens) kill(ctx context.Context, c *fleettest.Cluster) error {
-	last := len(m.made) - 1
-	for i := range last {
-		if err := client.IgnoreNotFound(m.admin.Delete(ctx, m.made[i])); err != nil {
-			return err
-		}
-	}
-	old, err := kubernetes.NewForConfig(c.TokenConfig(m.values[last-1]))
-	if err != nil {
-		return err
-	}
-	return dead(ctx, old, apierrors.IsUnauthorized)
+func (m *tokens) kill(ctx context.Context, _ *fleettest.Cluster) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return m.account.Kill(ctx, m.made[:len(m.made)-1]...)
 }
 
 func dead(ctx context.Context, old kubernetes.Interface, is func(error) bool) error {
@@ -137,7 +92,7 @@ var users int
 func (m *certificates) Renew(ctx context.Context, _ credential.Credential, _ credential.Link) (credential.Credential, error) {
 	users++
 	local := fmt.Sprintf("bench-%d", users)
-	if err := reader(ctx, m.admin, local, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: v1alpha1.MemberUser(local)}); err != nil {
+	if err := bench.AllowReading(ctx, m.admin, local, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: v1alpha1.MemberUser(local)}); err != nil {
 		return credential.Credential{}, err
 	}
 	c, err := install.Certificate(ctx, m.admin, local, time.Hour)

@@ -118,7 +118,7 @@ func (w *world) reopened(since time.Time) error {
 	defer cancel()
 	return bench.Until(short, "the watch to open again", func() bool {
 		for _, watch := range w.proxy.Watches() {
-			if watch.Path == podsPath && watch.Started.After(since) && watch.Status == http.StatusOK {
+			if watch.Path == bench.PodsPath && watch.Started.After(since) && watch.Status == http.StatusOK {
 				return true
 			}
 		}
