@@ -15,10 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/hawser-io/hawser/fleettest"
 )
@@ -41,6 +43,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	programs = dir
+	ctrl.SetLogger(logr.Discard())
 	return fleettest.Run(m, "local", "alpha", "beta")
 }
 
@@ -129,6 +132,22 @@ func gone(err error) error {
 		return errors.New("it is still there")
 	}
 	return err
+}
+
+func TestExamplesAreShort(t *testing.T) {
+	files, err := filepath.Glob("*/main.go")
+	if err != nil || len(files) != 4 {
+		t.Fatalf("the examples are %v: %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := bytes.Count(text, []byte("\n")); lines >= 60 {
+			t.Errorf("%s has %d lines: less than 60 are read at a glance", file, lines)
+		}
+	}
 }
 
 func TestUniform(t *testing.T) {

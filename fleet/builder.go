@@ -187,8 +187,14 @@ func (b *Builder) check() error {
 		}
 	}
 	for _, w := range b.watches {
-		if w.isOwns && b.object == nil {
+		if !w.isOwns {
+			continue
+		}
+		if b.object == nil {
 			return errors.New("Owns goes only with For")
+		}
+		if _, _, err := b.fleet.options.Scheme.ObjectKinds(b.object.object); err != nil {
+			return fmt.Errorf("finding the kind of owners: %w", err)
 		}
 	}
 	if b.name == "" && b.object == nil {

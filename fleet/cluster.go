@@ -100,6 +100,9 @@ func (c *Cluster) build(ctx context.Context, f *Fleet) error {
 		o.Scheme = f.options.Scheme
 		o.Logger = c.store.log
 		o.Client.Cache = &client.CacheOptions{DisableFor: f.cached.Uncached, Unstructured: f.cached.Unstructured}
+		o.MapperProvider = func(config *rest.Config, client *http.Client) (meta.RESTMapper, error) {
+			return newMapper(c.ctx, config, client)
+		}
 		o.NewCache = func(_ *rest.Config, own cache.Options) (cache.Cache, error) {
 			c.store.mapper = own.Mapper
 			return c.store, nil

@@ -115,35 +115,34 @@ func ask[T any](ctx context.Context, c *Cluster, within time.Duration, places ch
 	type answer struct {
 		value T
 		err   error
+		age   time.Duration
 	}
 	answered := make(chan answer, 1)
-	age := c.Age()
 	timed, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
 	go func() { // ends with do, which may be after nobody waits for it any more
-		if err := c.link.settle(timed); err != nil {
-			answered <- answer{err: err}
-			return
+		var a answer
+		if a.err = c.link.settle(timed); a.err == nil {
+			a.age = c.Age()
+			a.value, a.err = do(timed, c)
 		}
-		value, err := do(timed, c)
-		answered <- answer{value, err}
+		answered <- a
 	}()
+	var a answer
 	select {
-	case a := <-answered:
-		r.Value, r.Err = a.value, a.err
+	case a = <-answered:
 	case <-timed.Done():
 		over := time.NewTimer(lastWords)
 		defer over.Stop()
 		select {
-		case a := <-answered:
-			r.Value, r.Err = a.value, a.err
+		case a = <-answered:
 		case <-over.C:
-			r.Err = timed.Err()
+			a.err = timed.Err()
 		}
 	}
-	r.Age = max(age, c.Age()) // the link may have come back since the cache was read
-	r.Err = c.explain(ctx, r.Err, within)
+	r.Value, r.Err = a.value, c.explain(ctx, a.err, within)
+	r.Age = max(a.age, c.Age()) // the link may have come back since the cache was read
 	return r
 }
 

@@ -273,7 +273,10 @@ func makeIn(t testing.TB, c *fleettest.Cluster, objs ...client.Object) {
 	}
 }
 
-var metaGet = metav1.GetOptions{}
+var (
+	metaGet  = metav1.GetOptions{}
+	metaList = metav1.ListOptions{}
+)
 
 func secretsMetadata() *metav1.PartialObjectMetadataList {
 	list := &metav1.PartialObjectMetadataList{}

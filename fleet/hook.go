@@ -12,7 +12,8 @@ type Hook struct {
 	Engaged func(c *Cluster)
 	// Changed is told that the properties of a cluster are others now.
 	Changed func(c *Cluster)
-	// Gone is told that a cluster has left. Its caches are ending already.
+	// Gone is told that a cluster has left. Its caches are ending already. The end of the fleet itself is
+	// no cluster's leaving.
 	Gone func(name string)
 }
 

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/hawser-io/hawser/fleet"
@@ -50,11 +51,11 @@ func TestAClusterThatLeavesEndsItsReconciles(t *testing.T) {
 	names := []string{"one", "two", "three"}
 	err := fleet.NewControllerManagedBy(w.Fleet).Named("leaver").For(&corev1.ConfigMap{}).
 		WatchesAcross(&corev1.Secret{}, func(context.Context, *fleet.Cluster, client.Object) []fleet.Request { return nil }).
+		WithEventFilter(predicate.NewPredicateFuncs(func(obj client.Object) bool {
+			return obj.GetNamespace() == ns && slices.Contains(names, obj.GetName())
+		})).
 		WithOptions(controller.TypedOptions[fleet.Request]{MaxConcurrentReconciles: 1}).
 		Complete(reconcileFunc(func(ctx context.Context, r fleet.Request) (reconcile.Result, error) {
-			if r.Namespace != ns || !slices.Contains(names, r.Name) {
-				return reconcile.Result{}, nil
-			}
 			tried.add(r)
 			started <- struct{}{}
 			<-ctx.Done()
@@ -89,7 +90,9 @@ func TestAClusterThatLeavesEndsItsReconciles(t *testing.T) {
 	w.join("alpha", alpha, alpha.Server)
 	<-started
 	w.told.remove("alpha")
-	<-ended
+	if err := <-ended; !errors.Is(err, fleet.ErrNotFound) {
+		t.Errorf("the second reconcile ended because of %v", err)
+	}
 }
 
 func TestWhatIsParkedForAClusterThatLeavesIsDropped(t *testing.T) {

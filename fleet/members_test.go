@@ -48,7 +48,9 @@ func TestBadMembersHoldUpNobody(t *testing.T) {
 	w.run()
 	makeIn(t, beta, configMap(ns, "one"))
 	eventually(t, "the good cluster is reconciled", func() bool { return got.of("good", ns, "one") > 0 })
-	if took := time.Since(began); took > 3*time.Second {
+	took := time.Since(began)
+	t.Logf("a good cluster among six bad ones was engaged after %s, with the start of the fleet", took)
+	if took > 8*time.Second {
 		t.Errorf("a good cluster among bad ones was engaged after %s", took)
 	}
 	w.ready("slow")

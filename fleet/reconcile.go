@@ -40,9 +40,9 @@ func (w *within) Reconcile(ctx context.Context, r Request) (reconcile.Result, er
 
 func (w *within) result(ctx context.Context, r Request, c *Cluster) (reconcile.Result, error) {
 	result, err := w.inner.Reconcile(ctx, r)
-	if c != nil && errors.Is(context.Cause(c.ctx), ErrNotFound) {
+	if c != nil && errors.Is(context.Cause(c.ctx), ErrNotFound) && (err != nil || !result.IsZero()) {
 		w.drop(reasonLeft)
-		logf.FromContext(ctx).Info("a reconcile has ended without effect on the queue: its cluster has left the fleet", "result", fmt.Sprint(err))
+		logf.FromContext(ctx).Info("a request is not tried again: its cluster has left the fleet", "error", fmt.Sprint(err))
 		return reconcile.Result{}, nil
 	}
 	if err != nil && w.parking.park(r, err) {

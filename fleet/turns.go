@@ -79,11 +79,10 @@ func (t *turns) mark(r Request, want rank) {
 	marked, known := t.marks[r]
 	_, taken := t.taken[r]
 	switch {
-	case want == patient && !(known && marked == urgent):
-		t.marks[r] = patient
-	case want == urgent && taken: // it is pushed only when the worker is done, and may be marked again until then
-		t.marks[r] = urgent
-	case want == urgent:
+	case want == patient && known && marked == urgent: // stays so
+	case want == patient, taken: // what is taken is pushed only when its worker is done: until then the mark is kept
+		t.marks[r] = want
+	default:
 		delete(t.marks, r)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	osexec "os/exec"
 	"regexp"
 	"strings"
-	"syscall"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -71,8 +70,7 @@ func run(ctx context.Context, p Plugin, info []byte, timeout time.Duration) ([]b
 	cmd.Env = p.environment(info)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	inGroup(cmd)
 	cmd.WaitDelay = grace
 	err = cmd.Run()
 	switch {

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -150,7 +149,7 @@ func (s *source) issue(ctx context.Context, admin credential.Credential, origin 
 
 // Renew asks for another token by the right of the one that is renewed.
 func (s *source) Renew(ctx context.Context, current credential.Credential, link credential.Link) (credential.Credential, error) {
-	next, err := (&bearertoken.Source{Lifetime: s.own.lifetime(), Clock: s.clock}).Renew(ctx, current, hosted{link})
+	next, err := (&bearertoken.Source{Lifetime: s.own.lifetime(), Clock: s.clock}).Renew(ctx, current, link)
 	if err != nil {
 		return credential.Credential{}, err
 	}
@@ -165,17 +164,4 @@ func (s *source) Explain(_ context.Context, refused error) error {
 		s.last = credential.Credential{}
 	}
 	return refused
-}
-
-// hosted is a link whose clients name a host of their own. The connection sends what they ask to where the cluster
-// is, whatever host they name; but namespace/name as a host would make a path of the name.
-type hosted struct{ credential.Link }
-
-// Config implements credential.Link.
-func (h hosted) Config(c credential.Credential) (*rest.Config, func(), error) {
-	config, release, err := h.Link.Config(c)
-	if err == nil {
-		config.Host = "https://capicluster.inventory.invalid"
-	}
-	return config, release, err
 }

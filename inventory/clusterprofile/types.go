@@ -21,10 +21,10 @@ const (
 	Joined = "Joined"
 	// ExecExtension holds, in a cluster's entry, what a credential plugin is told as its configuration.
 	ExecExtension = "client.authentication.k8s.io/exec"
-	// ArgsExtension and EnvExtension hold what is added to the plugin's command line and environment, where the
-	// operator's file lets it.
+	// ArgsExtension holds what is added to the plugin's command line, where the operator's file lets it,
 	ArgsExtension = "clusterprofiles.multicluster.x-k8s.io/exec/additional-args"
-	EnvExtension  = "clusterprofiles.multicluster.x-k8s.io/exec/additional-envs"
+	// EnvExtension holds what is added to its environment.
+	EnvExtension = "clusterprofiles.multicluster.x-k8s.io/exec/additional-envs"
 )
 
 // Labels of the Secrets that hand a kubeconfig to one consumer of an inventory, and the key that it is under.

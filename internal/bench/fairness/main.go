@@ -46,6 +46,9 @@ func main() {
 		if err != nil {
 			return err
 		}
+		if _, err := s.run(controller.TypedOptions[fleet.Request]{}, 0); err != nil {
+			return err
+		}
 		fair, err := s.run(controller.TypedOptions[fleet.Request]{}, noiseRate)
 		if err != nil {
 			return err
@@ -95,13 +98,15 @@ func (s *scene) run(o controller.TypedOptions[fleet.Request], rate int) (found, 
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	before := m.take()
+	m.take()
+	noise, noisy := s.noise.Load(), m.noisy.Load()
 	<-ctx.Done()
-	after := m.take()
+	taken := m.take()
+	taken.noise = float64(s.noise.Load()-noise) / window.Seconds()
+	taken.noisy = float64(m.noisy.Load()-noisy) / window.Seconds()
 	if err := errors.Join(<-failed, <-failed); err != nil {
 		return found{}, err
 	}
-	after.noise = (after.noise - before.noise) / window.Seconds()
-	after.noisy = (after.noisy - before.noisy) / window.Seconds()
-	return after, f.End()
+	s.Say("sent p50 %s p99 %s, queued p99 %s, %d", bench.Median(taken.sent), bench.Quantile(taken.sent, 0.99), bench.Quantile(taken.queued, 0.99), len(taken.sent))
+	return taken, f.End()
 }

@@ -18,17 +18,16 @@ import (
 
 // meter is a controller that measures how late it is.
 type meter struct {
-	fleet  *fleet.Fleet
-	events atomic.Int64 // of the noisy cluster
-	noisy  atomic.Int64 // reconciles of the noisy cluster
-	busy   atomic.Int64 // when the last reconcile began, in Unix nanoseconds
+	fleet *fleet.Fleet
+	noisy atomic.Int64 // reconciles of the noisy cluster
+	busy  atomic.Int64 // when the last reconcile began, in Unix nanoseconds
 
 	mu      sync.Mutex
 	arrived map[fleet.Request]time.Time // events that wait
 	found   found
 }
 
-// found is what was measured of quiet clusters, and how many events and reconciles the noisy one had.
+// found is what was measured of quiet clusters, and how many events and reconciles a second the noisy one had.
 type found struct {
 	sent, queued []time.Duration
 	noise, noisy float64
@@ -45,7 +44,6 @@ func (m *meter) attach(f *fleet.Fleet, o controller.TypedOptions[fleet.Request])
 func (m *meter) arrive(_ context.Context, c *fleet.Cluster, obj client.Object) []fleet.Request {
 	r := fleet.NewRequest(c.Name(), obj.GetNamespace(), obj.GetName())
 	if c.Name() == noisyName {
-		m.events.Add(1)
 		return []fleet.Request{r}
 	}
 	m.mu.Lock()
@@ -101,12 +99,11 @@ func (m *meter) measure(ctx context.Context, r fleet.Request, begin time.Time) e
 // idle reports that nothing has been reconciled for a while.
 func (m *meter) idle() bool { return time.Since(time.Unix(0, m.busy.Load())) > time.Second }
 
-// take returns what was measured since it was last called; counts go on.
+// take returns what was measured since it was last called.
 func (m *meter) take() found {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	taken := m.found
-	taken.noise, taken.noisy = float64(m.events.Load()), float64(m.noisy.Load())
 	m.found = found{}
 	return taken
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,7 @@ type scene struct {
 	names       *bench.Names
 	beta        *fleettest.Cluster // of the quiet
 	noisy, calm kubernetes.Interface
+	noise       atomic.Int64 // events that the noisy cluster has sent
 }
 
 func (s *scene) set() error {
@@ -102,16 +104,16 @@ func (s *scene) makeQuiet(admin client.Client) error {
 
 // writeQuiet changes the object of one quiet cluster after the other.
 func (s *scene) writeQuiet(ctx context.Context) error {
-	return write(ctx, s.calm, quietRate, func(i int) *corev1.ConfigMap { return object(quietName(i%quiet), objectName) })
+	return write(ctx, s.calm, quietRate, &atomic.Int64{}, func(i int) *corev1.ConfigMap { return object(quietName(i%quiet), objectName) })
 }
 
 // writeNoise changes one object of the noisy cluster after the other.
 func (s *scene) writeNoise(ctx context.Context, rate int) error {
-	return write(ctx, s.noisy, rate, func(i int) *corev1.ConfigMap { return noisyObject(i % noise) })
+	return write(ctx, s.noisy, rate, &s.noise, func(i int) *corev1.ConfigMap { return noisyObject(i % noise) })
 }
 
-// write writes so often a second until ctx ends, or fewer where the API server takes no more.
-func write(ctx context.Context, to kubernetes.Interface, rate int, next func(i int) *corev1.ConfigMap) error {
+// write writes so often a second until ctx ends, or less often where the API server takes no more, and counts.
+func write(ctx context.Context, to kubernetes.Interface, rate int, count *atomic.Int64, next func(i int) *corev1.ConfigMap) error {
 	if rate == 0 {
 		return nil
 	}
@@ -123,10 +125,12 @@ func write(ctx context.Context, to kubernetes.Interface, rate int, next func(i i
 		wg.Go(func() { // ends when turns is closed
 			for i := range turns {
 				o := next(i)
-				if _, err := to.CoreV1().ConfigMaps(o.Namespace).Update(ctx, o, metav1.UpdateOptions{}); err != nil && ctx.Err() == nil {
+				_, err := to.CoreV1().ConfigMaps(o.Namespace).Update(context.WithoutCancel(ctx), o, metav1.UpdateOptions{})
+				if err != nil {
 					failed <- err
 					return
 				}
+				count.Add(1)
 			}
 		})
 	}

@@ -41,7 +41,6 @@ func main() {
 			swaps = append(swaps, took)
 		}
 		after := w.count()
-		w.dump("after")
 		b.Add("lists", float64(after.lists-before.lists), "count",
 			fmt.Sprintf("LISTs, and watches that send initial events, in %d rotations of %d clusters (names of 2 API servers), %d %s each", rotations, clusters, pods, w.size))
 		b.Add("reconciles", float64(after.reconciles-before.reconciles), "count", "of pods, none of which changed")
