@@ -2,21 +2,17 @@ package fleet
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/transport"
@@ -124,7 +120,6 @@ func (c *Cluster) build(ctx context.Context, f *Fleet) error {
 // config is the connection's, adjusted.
 func (c *Cluster) config(f *Fleet) *rest.Config {
 	config := c.link.conn.Config()
-	config.Host = "https://" + hostFor(c.name)
 	if f.options.RESTConfig == nil {
 		return config
 	}
@@ -145,22 +140,6 @@ func (c *Cluster) guarded(config *rest.Config, patient bool) *rest.Config {
 		return guard{rt, c.link, patient}
 	}, config.WrapTransport)
 	return config
-}
-
-// hostFor makes a host of a name that may be anything, and says which if it can. The connection sends
-// requests where the cluster is, whatever host they name.
-func hostFor(name string) string {
-	if len(validation.IsDNS1123Subdomain(name)) == 0 {
-		return name
-	}
-	readable := strings.Map(func(r rune) rune {
-		if (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z') || (r >= '0' && r <= '9') {
-			return r
-		}
-		return '-'
-	}, name)
-	sum := sha256.Sum256([]byte(name))
-	return strings.Trim(readable, "-") + "-" + hex.EncodeToString(sum[:4])
 }
 
 // uncached is a client that reads from the API server.

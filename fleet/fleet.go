@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -63,7 +64,9 @@ type Fleet struct {
 	unusable map[string]error    // of what it told of, and nobody can make a cluster from
 	indexes  []index
 	watchers map[*watcher]struct{}
-	parkings []*parking // one for each controller; grows only
+
+	// parkings are one for each controller. Every connection looks at them, so they are read without a lock.
+	parkings atomic.Pointer[[]*parking]
 }
 
 // New makes a fleet that does nothing until Start. cfg reaches the local cluster, where controllers elect
@@ -225,16 +228,19 @@ func (f *Fleet) find(name string) *Cluster {
 
 // usableAgain is called, without waiting, when the state of a cluster has changed and it can be reached.
 func (f *Fleet) usableAgain(name string) {
-	f.mu.RLock()
-	parkings := f.parkings
-	f.mu.RUnlock()
-	for _, p := range parkings {
-		p.resume(name)
+	if parkings := f.parkings.Load(); parkings != nil {
+		for _, p := range *parkings {
+			p.resume(name)
+		}
 	}
 }
 
 func (f *Fleet) addParking(p *parking) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.parkings = append(f.parkings[:len(f.parkings):len(f.parkings)], p)
+	all := []*parking{p}
+	if before := f.parkings.Load(); before != nil {
+		all = append(all, *before...)
+	}
+	f.parkings.Store(&all)
 }

@@ -22,7 +22,8 @@ type CacheOptions struct {
 	DefaultTransform toolscache.TransformFunc
 	// DefaultLabelSelector bounds what is cached.
 	DefaultLabelSelector labels.Selector
-	// ByObject are other options for some kinds.
+	// ByObject are other options for some kinds. Of a virtual cluster only its own namespace is cached,
+	// whatever Namespaces says.
 	ByObject map[client.Object]cache.ByObject
 	// MetadataOnly are kinds of which only the metadata is cached. Controllers watch them so by themselves;
 	// who reads one reads a metav1.PartialObjectMetadata, and gets an error for anything else.

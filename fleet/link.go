@@ -46,7 +46,8 @@ func (l *link) observe(p connection.Probe) {
 
 // changed is told that the state of the connection has changed.
 func (l *link) changed() {
-	if accepted(l.conn.State()) {
+	if l.conn.State().Subject != "" { // it has said who we are
+		l.lastGood.CompareAndSwap(0, l.clock.Now().UnixNano())
 		l.reached.Store(true)
 	}
 	l.mu.Lock()

@@ -55,10 +55,13 @@ type resource struct {
 	namespaced bool
 }
 
+// find knows lists by what they are lists of, as discovery does not name them.
 func (t *table) find(kind string) (r resource, known bool, answers int) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	r, known = t.kinds[kind]
+	if r, known = t.kinds[kind]; !known {
+		r, known = t.kinds[strings.TrimSuffix(kind, "List")]
+	}
 	return r, known, t.answers
 }
 

@@ -191,13 +191,13 @@ func (f membership) join(ctx context.Context, told inventory.Cluster, before *Cl
 		f.leave(before, ending)
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	delete(f.unusable, name)
 	for _, i := range f.indexes {
 		c.store.addIndex(i)
 	}
 	f.clusters[name] = c
 	f.tellAll(step{engaged, c})
+	f.mu.Unlock()
 	f.log.Info("a cluster has joined the fleet", "cluster", name)
 }
 

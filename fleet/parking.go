@@ -52,8 +52,10 @@ func (p *parking) park(r Request, err error) bool {
 func (p *parking) resume(cluster string) {
 	p.mu.Lock()
 	requests, queue := p.waiting[cluster], p.queue
-	delete(p.waiting, cluster)
-	p.count()
+	if requests != nil {
+		delete(p.waiting, cluster)
+		p.count()
+	}
 	p.mu.Unlock()
 	for r := range requests {
 		queue.Add(r)
