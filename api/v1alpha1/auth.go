@@ -7,7 +7,7 @@ import (
 )
 
 // AuthType names a way to authenticate, and the field of Auth that holds its settings.
-// +kubebuilder:validation:Enum=bearerToken;mtls;kubeconfig;inCluster;eks
+// +kubebuilder:validation:Enum=bearerToken;mtls;kubeconfig;inCluster;eks;oidc;exec
 type AuthType string
 
 // The ways to authenticate.
@@ -17,6 +17,8 @@ const (
 	AuthKubeconfig  AuthType = "kubeconfig"
 	AuthInCluster   AuthType = "inCluster"
 	AuthEKS         AuthType = "eks"
+	AuthOIDC        AuthType = "oidc"
+	AuthExec        AuthType = "exec"
 )
 
 // Auth says how a connection authenticates. Only the block that type names may be present.
@@ -25,6 +27,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="has(self.mtls) ? self.type == 'mtls' : true",message="auth.mtls is only for auth.type mtls"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'kubeconfig') == has(self.kubeconfig)",message="auth.type kubeconfig and the block auth.kubeconfig need each other"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'eks') == has(self.eks)",message="auth.type eks and the block auth.eks need each other"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'oidc') == has(self.oidc)",message="auth.type oidc and the block auth.oidc need each other"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'exec') == has(self.exec)",message="auth.type exec and the block auth.exec need each other"
 type Auth struct {
 	// Type names the way, and the block beside it that holds its settings:
 	//
@@ -39,6 +43,11 @@ type Auth struct {
 	// inCluster: this cluster itself, by Hawser's own service account; nothing is stored.
 	//
 	// eks: an AWS IAM identity, by presigned STS requests; nothing is stored.
+	//
+	// oidc: a token of an issuer that the remote cluster trusts, shown to its API server, or exchanged
+	// at its gate; nothing is stored.
+	//
+	// exec: what a plugin gives that the manager's operator has configured.
 	Type AuthType `json:"type"`
 
 	// BearerToken adjusts auth.type bearerToken.
@@ -53,6 +62,12 @@ type Auth struct {
 	// EKS holds the settings of auth.type eks.
 	// +optional
 	EKS *EKSAuth `json:"eks,omitempty"`
+	// OIDC holds the settings of auth.type oidc.
+	// +optional
+	OIDC *OIDCAuth `json:"oidc,omitempty"`
+	// Exec names the plugin of auth.type exec.
+	// +optional
+	Exec *ExecAuth `json:"exec,omitempty"`
 }
 
 // BearerTokenAuth adjusts auth.type bearerToken.

@@ -49,6 +49,11 @@ const (
 	ReasonInputUnlabeled = "InputUnlabeled"
 	ReasonInputForbidden = "InputForbidden"
 	ReasonInputInvalid   = "InputInvalid"
+	ReasonPluginFailed   = "PluginFailed"
+	ReasonPluginUnknown  = "PluginUnknown"
+	ReasonTokenFailed    = "TokenFailed"
+	ReasonExchangeFailed = "ExchangeFailed"
+	ReasonAudienceShared = "AudienceShared"
 
 	// Authorized.
 	ReasonAllowed      = "Allowed"
@@ -94,6 +99,30 @@ const (
 	ReasonAccessEntryMissing  = "AccessEntryMissing"
 	ReasonPrincipalRecreated  = "PrincipalRecreated"
 	ReasonSharedTokenAudience = "SharedTokenAudience"
+
+	// TrustedIssuer's Ready.
+	ReasonTrusted          = "Trusted"
+	ReasonKeysFetchFailed  = "KeysFetchFailed"
+	ReasonNoKeys           = "NoKeys"
+	ReasonIssuerIsLocal    = "IssuerIsLocal"
+	ReasonIssuerConflict   = "IssuerConflict"
+	ReasonPrefixConflict   = "PrefixConflict"
+	ReasonAudienceConflict = "AudienceConflict"
+
+	// AccessGrant's Ready.
+	ReasonGranted       = "Granted"
+	ReasonEnded         = "Ended"
+	ReasonRolesMissing  = "RolesMissing"
+	ReasonIssuerUnready = "IssuerUnready"
+	ReasonNameTaken     = "NameTaken"
+
+	// AccessRequest's Ready.
+	ReasonWritten           = "Written"
+	ReasonClusterNotFound   = "ClusterNotFound"
+	ReasonClusterNotReady   = "ClusterNotReady"
+	ReasonNotGranted        = "NotGranted"
+	ReasonSecretNotOurs     = "SecretNotOurs"
+	ReasonOutputUnsupported = "OutputUnsupported"
 
 	// EKSInventory's Ready.
 	ReasonSynced       = "Synced"

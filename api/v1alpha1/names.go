@@ -8,6 +8,10 @@ const (
 	// MemberServiceAccount is the account of a connection, in its own namespace
 	// MemberNamespace(local).
 	MemberServiceAccount = "hawser"
+	// GrantsNamespace, in a remote cluster, holds the accounts that AccessGrants make.
+	GrantsNamespace = "hawser-grants"
+	// GateServiceAccount is the account of the gate, in Namespace of the remote cluster.
+	GateServiceAccount = "hawser-gate"
 	// MembersGroup holds the connections that are no service accounts.
 	MembersGroup = "hawser-members"
 	// MemberControllersLease is held in Namespace of a remote cluster by the member
@@ -39,6 +43,16 @@ const (
 	Finalizer = "hawser.io/remote-cluster"
 	// IdentityFinalizer keeps an AWSIdentity while something names it.
 	IdentityFinalizer = "hawser.io/aws-identity"
+	// RequestFinalizer keeps an AccessRequest until its output is gone.
+	RequestFinalizer = "hawser.io/access-request"
+	// GrantFinalizer keeps an AccessGrant until what was made of it is gone.
+	GrantFinalizer = "hawser.io/access-grant"
+	// GrantLabel names, on objects in the cluster that is entered, the AccessGrant that they serve.
+	GrantLabel = "hawser.io/access-grant"
+	// RequestLabel names, on a Secret, the AccessRequest of its namespace that it was written for.
+	RequestLabel = "hawser.io/access-request"
+	// ExpiresAnnotation says, on what an AccessRequest wrote, when the token in it ends (RFC 3339).
+	ExpiresAnnotation = "hawser.io/expires-at"
 	// FieldManager is the owner of the fields that Hawser applies.
 	FieldManager = "hawser"
 )
@@ -83,3 +97,7 @@ const (
 	// ClusterAPIKey holds the namespace of Cluster API's provider for AWS, where its clusters are connected to.
 	ClusterAPIKey = "clusterAPI"
 )
+
+// DefaultAudience is the audience of tokens for the cluster whose namespace kube-system has the given
+// UID, unless both sides say otherwise.
+func DefaultAudience(clusterID string) string { return "hawser:" + clusterID }

@@ -44,11 +44,12 @@ type RemoteClusterList struct {
 
 // RemoteClusterSpec says where a cluster is, how to authenticate to it, and what the connection is for.
 //
-// +kubebuilder:validation:XValidation:rule="self.auth.type in ['kubeconfig', 'inCluster'] ? !has(self.server) : has(self.server)",message="server is required for auth.type bearerToken, mtls and eks, and must be absent for kubeconfig and inCluster, which bring their own"
+// +kubebuilder:validation:XValidation:rule="self.auth.type in ['kubeconfig', 'inCluster'] ? !has(self.server) : has(self.server)",message="server is required for auth.type bearerToken, mtls, eks, oidc and exec, and must be absent for kubeconfig and inCluster, which bring their own"
 // +kubebuilder:validation:XValidation:rule="self.auth.type in ['kubeconfig', 'inCluster'] ? !has(self.caData) && !has(self.tlsServerName) && !has(self.proxyURL) : true",message="caData, tlsServerName and proxyURL must be absent for auth.type kubeconfig and inCluster, which bring their own"
+// +kubebuilder:validation:XValidation:rule="self.auth.type != 'oidc' || has(self.clusterID) || has(self.auth.oidc.audience) || self.auth.oidc.tokenFrom == 'azure'",message="auth.type oidc needs clusterID, which the audience is made of (hawser:<clusterID>), or auth.oidc.audience"
 type RemoteClusterSpec struct {
 	// Server is the address of the API server, as in a kubeconfig: https://host[:port][/path].
-	// Required for auth.type bearerToken, mtls and eks; absent for kubeconfig and inCluster.
+	// Required for auth.type bearerToken, mtls, eks, oidc and exec; absent for kubeconfig and inCluster.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https' && size(url(self).getHostname()) > 0",message="server must be https:// with a host"
@@ -222,6 +223,9 @@ type RemoteClusterStatus struct {
 	// ClusterProperty is the cluster's own statement of its id (about.k8s.io, cluster.clusterset.k8s.io), where it makes one.
 	// +optional
 	ClusterProperty string `json:"clusterProperty,omitempty"`
+	// ClusterSet is the set of clusters that it says it belongs to (about.k8s.io, clusterset.k8s.io).
+	// +optional
+	ClusterSet string `json:"clusterSet,omitempty"`
 	// KubernetesVersion of the API server, for example v1.36.3.
 	// +optional
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`

@@ -38,7 +38,7 @@ func TestValidation(t *testing.T) {
 		"no auth":                               {server, "spec.auth: Required value"},
 		"no auth.type":                          {server + "auth: {}\n", "spec.auth.type: Required value"},
 		"an unknown auth.type":                  {server + "auth: {type: magic}\n", `Unsupported value: "magic"`},
-		"bearerToken without a server":          {bearer, "server is required for auth.type bearerToken, mtls and eks"},
+		"bearerToken without a server":          {bearer, "server is required for auth.type bearerToken, mtls, eks, oidc and exec"},
 		"mtls without a server":                 {"auth: {type: mtls}\n", "server is required"},
 		"eks without a server":                  {"auth: {type: eks, eks: {region: eu-north-1}}\n", "server is required"},
 		"eks without a region":                  {server + "auth: {type: eks, eks: {}}\n", "spec.auth.eks.region: Required value"},
