@@ -117,8 +117,8 @@ func authorized(name string, f facts) metav1.Condition {
 	case f.seen.err != nil || !f.seen.full:
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not asked yet")
 	case len(f.seen.missing) > 0:
-		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonMissingVerbs, "%s may not %s. Repair it: apply what hawser member manifests prints, or %s",
-			f.renewal.Identity.User, list(f.seen.missing), repair(name))
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonMissingVerbs, "%s may not %s. Repair it: %s",
+			f.renewal.Identity.User, list(f.seen.missing), permit(name, f))
 	case f.seen.unchecked != nil:
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "%s", describe(f.seen.unchecked))
 	}
@@ -140,7 +140,7 @@ var expiryWarnings = []time.Duration{24 * time.Hour, 7 * 24 * time.Hour, 30 * 24
 func credentialFresh(name string, f facts, now time.Time) metav1.Condition {
 	kind := v1alpha1.CredentialFresh
 	r := f.renewal
-	end, expires := r.Credential.Deadline()
+	deadline, expires := r.Credential.Deadline()
 	switch {
 	case r.Credential.IsZero():
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNoCredential, "there is no credential yet")
@@ -157,10 +157,10 @@ func credentialFresh(name string, f facts, now time.Time) metav1.Condition {
 	case r.RenewErr != nil:
 		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRenewalFailed, "%s; the credential in use %s", describe(r.RenewErr), until(r.Credential))
 	case !expires:
-		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonNeverExpires, "the credential never expires, which makes it as weak as a password. Move to one that renews itself: hawser join %s --auth bearerToken --remote-context CONTEXT", name)
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonNeverExpires, "the credential never expires, which makes it as weak as a password. %s", end(name, f))
 	case r.Credential.Watched:
 		for _, warning := range expiryWarnings {
-			if end.Sub(now) < warning && r.Credential.Lifetime() > warning {
+			if deadline.Sub(now) < warning && r.Credential.Lifetime() > warning {
 				status := metav1.ConditionTrue
 				if warning == expiryWarnings[0] {
 					status = metav1.ConditionFalse
@@ -264,12 +264,38 @@ func refusal(f facts) (reason string, why error) {
 }
 
 // revive is the one command that mends a dead credential, or, where it grows from what is not kept in
-// the cluster, finds the link that broke.
+// the cluster, finds the link that broke. Where no command of ours does either, it says who can.
 func revive(name string, f facts) string {
-	if f.authType == string(v1alpha1.AuthEKS) {
+	switch {
+	case f.authType == string(v1alpha1.AuthExec):
+		return "look at what the plugin yields, and for whom the cluster takes it"
+	case !f.managed:
+		return "replace it where it comes from"
+	case f.authType == string(v1alpha1.AuthEKS):
 		return "hawser aws check " + name
 	}
 	return repair(name)
+}
+
+// permit is how the identity gets the rights that it lacks.
+func permit(name string, f facts) string {
+	if !f.managed {
+		return "bind it to a role that allows that"
+	}
+	return "apply what hawser member manifests prints, or " + repair(name)
+}
+
+// end is how a credential without an end gets one.
+func end(name string, f facts) string {
+	switch {
+	case f.authType == string(v1alpha1.AuthExec):
+		return "Let the plugin give one that ends, and say when (status.expirationTimestamp)"
+	case !f.managed:
+		return "Let whoever issues it give it an end"
+	case f.authType == string(v1alpha1.AuthInCluster):
+		return "Mount a token that ends for the manager: a projected one"
+	}
+	return "Move to one that renews itself: hawser join " + name + " --auth bearerToken --remote-context CONTEXT"
 }
 
 // repair is the one command that installs the member side and a credential anew.

@@ -47,14 +47,14 @@ type seen struct {
 	err error
 	at  time.Time
 
-	clusterID       string
-	clusterProperty string
-	version         string
-	memberVersion   string
-	notReady        string
-	missing         []string
-	unchecked       error // why the verbs could not be asked for
-	skew            time.Duration
+	clusterID     string
+	about         about
+	version       string
+	memberVersion string
+	notReady      string
+	missing       []string
+	unchecked     error // why the verbs could not be asked for
+	skew          time.Duration
 }
 
 // probeLoop probes until ctx ends: one probe at a time, each with its own deadline.
@@ -180,11 +180,7 @@ func (c *Connection) full(ctx context.Context, call caller, found *seen, checks 
 	}
 	found.missing, found.unchecked = missingVerbs(ctx, call, checks)
 
-	var property struct{ Spec struct{ Value string } }
-	path := "/apis/" + member.ClusterPropertyGroup + "/v1beta1/" + member.ClusterPropertyResource + "/" + member.ClusterPropertyName
-	if call.json(ctx, http.MethodGet, path, nil, &property) == nil {
-		found.clusterProperty = property.Spec.Value
-	}
+	found.about.ask(ctx, call)
 	var install struct{ Metadata metav1.ObjectMeta }
 	if local != "" && call.json(ctx, http.MethodGet, "/api/v1/namespaces/"+v1alpha1.MemberNamespace(local), nil, &install) == nil {
 		found.memberVersion = install.Metadata.Annotations[v1alpha1.VersionAnnotation]

@@ -19,9 +19,12 @@ type State struct {
 	Conditions []metav1.Condition
 	// ClusterID and what follows are empty until they are known.
 	ClusterID         string
-	ClusterProperty   string
 	KubernetesVersion string
 	MemberVersion     string
+	// ClusterProperty and ClusterSet are what the cluster says of itself: its id, and the ClusterSet that it is a
+	// member of. AboutKnown says that it was asked: what is empty then, it does not say.
+	ClusterProperty, ClusterSet string
+	AboutKnown                  bool
 	// Subject is who the cluster says that we are. ExpiresAt is zero for a credential that never expires.
 	Subject              string
 	ExpiresAt, RenewedAt time.Time
@@ -70,8 +73,9 @@ type facts struct {
 	latency time.Duration
 	// own is the version of Hawser that holds the connection.
 	own string
-	// authType of the spec.
+	// authType of the spec, and whether Hawser's manager holds the connection, so that hawser's commands know it.
 	authType string
+	managed  bool
 	// failures to renew, by reason.
 	failures map[string]int
 }
@@ -104,12 +108,14 @@ func failureReason(err error) string {
 // compute makes the state from the facts. Callers hold c.mu, or are New.
 func (c *Connection) compute() State {
 	f, now := c.facts, c.options.Clock.Now()
-	f.authType = c.spec.AuthType
+	f.authType, f.managed = c.spec.AuthType, c.spec.Local != ""
 	s := State{
 		ClusterID:         f.seen.clusterID,
-		ClusterProperty:   f.seen.clusterProperty,
 		KubernetesVersion: f.seen.version,
 		MemberVersion:     f.seen.memberVersion,
+		ClusterProperty:   f.seen.about.id,
+		ClusterSet:        f.seen.about.set,
+		AboutKnown:        f.seen.about.known,
 		Subject:           f.renewal.Identity.User,
 		ExpiresAt:         f.renewal.Credential.ExpiresAt,
 		RenewedAt:         f.renewal.SwappedAt,

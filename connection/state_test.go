@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ func good() facts {
 			Credential: lasting(24 * time.Hour),
 			Identity:   credential.Identity{User: "u"},
 		},
-		seen: seen{probed: true, full: true, version: "v1.36.3", memberVersion: "v0.1.0"},
+		seen:    seen{probed: true, full: true, version: "v1.36.3", memberVersion: "v0.1.0"},
+		managed: true,
 	}
 }
 
@@ -104,6 +106,48 @@ func TestConditions(t *testing.T) {
 			for kind, want := range c.want {
 				if is := string(got[kind].Status) + " " + got[kind].Reason; is != want {
 					t.Errorf("%s is %q (%s), want %q", kind, is, got[kind].Message, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAdviceIsWhatHelps(t *testing.T) {
+	endless := func(f *facts) { f.renewal.Credential.ExpiresAt = time.Time{} }
+	refused := func(f *facts) { f.seen.err = credential.ErrRefused }
+	lacking := func(f *facts) { f.seen.missing = []string{"list pods"} }
+	cases := []struct {
+		name    string
+		change  func(*facts)
+		auth    v1alpha1.AuthType
+		managed bool
+		kind    string
+		want    string
+	}{
+		{"a token of ours without an end", endless, v1alpha1.AuthKubeconfig, true, "CredentialFresh", "hawser join alpha --auth bearerToken --remote-context CONTEXT"},
+		{"one by a plugin", endless, v1alpha1.AuthExec, true, "CredentialFresh", "Let the plugin give one that ends"},
+		{"one by a plugin of somebody else's program", endless, v1alpha1.AuthExec, false, "CredentialFresh", "Let the plugin give one that ends"},
+		{"one of somebody else's program", endless, v1alpha1.AuthKubeconfig, false, "CredentialFresh", "Let whoever issues it"},
+		{"the manager's own", endless, v1alpha1.AuthInCluster, true, "CredentialFresh", "a projected one"},
+		{"a token of ours that is refused", refused, v1alpha1.AuthBearerToken, true, "Authenticated", "hawser join alpha --remote-context CONTEXT"},
+		{"one by a plugin that is refused", refused, v1alpha1.AuthExec, true, "Authenticated", "look at what the plugin yields"},
+		{"one of somebody else's program that is refused", refused, "", false, "Authenticated", "replace it where it comes from"},
+		{"one of EKS that is refused", refused, v1alpha1.AuthEKS, true, "Authenticated", "hawser aws check alpha"},
+		{"a right that the manager lacks", lacking, v1alpha1.AuthBearerToken, true, "Authorized", "hawser member manifests"},
+		{"a right that somebody else's program lacks", lacking, "", false, "Authorized", "bind it to a role that allows that"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			f := good()
+			f.authType, f.managed = string(tc.auth), tc.managed
+			tc.change(&f)
+			for _, c := range conditions("alpha", f, now) {
+				ours := strings.Contains(c.Message, "hawser ")
+				if c.Type != tc.kind {
+					continue
+				}
+				if !strings.Contains(c.Message, tc.want) || ours && !strings.Contains(tc.want, "hawser ") {
+					t.Errorf("it says %q, want …%s…", c.Message, tc.want)
 				}
 			}
 		})

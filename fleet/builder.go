@@ -234,6 +234,21 @@ func (b *Builder) setDefaults(o *controller.TypedOptions[Request]) {
 			return log.WithValues("cluster", r.Cluster, "namespace", r.Namespace, "name", r.Name)
 		}
 	}
+	o.LogConstructor = b.withID(o.LogConstructor)
+}
+
+// withID lets a logger name the id of the request's cluster as well, once that is known.
+func (b *Builder) withID(constructor func(*Request) logr.Logger) func(*Request) logr.Logger {
+	return func(r *Request) logr.Logger {
+		log := constructor(r)
+		if r == nil {
+			return log
+		}
+		if c := b.fleet.find(r.Cluster); c != nil && c.ID() != "" {
+			return log.WithValues("clusterID", c.ID())
+		}
+		return log
+	}
 }
 
 func (b *Builder) log() logr.Logger {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/fleet"
@@ -117,6 +118,40 @@ func TestClustersThatComeAndGoLeaveNothingBehind(t *testing.T) {
 	eventually(t, "all have left", func() bool { return len(w.Clusters()) == 0 })
 	hole.DropConnections()
 	// net/http keeps what is left of a connection for the ninety seconds of its idle timer.
+	flat(t, before, 5, 16<<20)
+}
+
+func TestWhatWasNeverListedLeavesNothingBehind(t *testing.T) {
+	alpha := fleettest.Use(t, "alpha")
+	stranger := tokenOf(t, alpha, "stranger", "")
+	several := cache.ByObject{Namespaces: map[string]cache.Config{"default": {}, "kube-system": {}, "kube-public": {}}}
+	w := newWorld(t, func(o *fleet.Options) {
+		o.Cache.ByObject = map[client.Object]cache.ByObject{&corev1.ConfigMap{}: several}
+	})
+	if err := fleet.NewControllerManagedBy(w.Fleet).For(&corev1.ConfigMap{}).Complete(&seen{}); err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	cycle := func(i int) {
+		name := fmt.Sprint("c", i)
+		w.told.set(clusterAt(name, alpha, alpha.Server, stranger))
+		c := w.ready(name)
+		eventually(t, "it may not list", func() bool {
+			return errors.Is(c.GetClient().List(t.Context(), &corev1.ConfigMapList{}), fleet.ErrUnauthorized)
+		})
+		w.told.remove(name)
+		<-c.Done()
+		if err := c.GetClient().List(t.Context(), &corev1.ConfigMapList{}); !errors.Is(err, fleet.ErrNotFound) {
+			t.Errorf("reading a cluster that has left says %v", err)
+		}
+	}
+	cycle(-1)
+	eventually(t, "it has left", func() bool { return len(w.Clusters()) == 0 })
+	before := settled(t)
+	for i := range 10 {
+		cycle(i)
+	}
+	eventually(t, "all have left", func() bool { return len(w.Clusters()) == 0 })
 	flat(t, before, 5, 16<<20)
 }
 

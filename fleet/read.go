@@ -122,6 +122,9 @@ func (s *store) first(ctx context.Context, k kind) (*tracked, error) {
 			}
 			started = nil
 		case <-listed:
+			if err := a.kind.unlisted(); err != nil {
+				return nil, s.unread(k, err)
+			}
 			return a.kind, nil
 		case <-changed:
 		case <-noted:
@@ -135,6 +138,9 @@ func (s *store) first(ctx context.Context, k kind) (*tracked, error) {
 
 // unread is the error of a read that came before the first list.
 func (s *store) unread(k kind, cause error) error {
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
 	what := ErrNotReady
 	if errors.Is(cause, ErrUnauthorized) || apierrors.IsForbidden(cause) || apierrors.IsUnauthorized(cause) {
 		what = ErrUnauthorized

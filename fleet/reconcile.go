@@ -32,9 +32,6 @@ func (w *within) Reconcile(ctx context.Context, r Request) (reconcile.Result, er
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })()
-	if id := c.ID(); id != "" {
-		ctx = logf.IntoContext(ctx, logf.FromContext(ctx).WithValues("clusterID", id))
-	}
 	return w.result(ctx, r, c)
 }
 

@@ -111,6 +111,7 @@ func (s *store) try(k kind, a *attempt) {
 	defer s.mu.Unlock()
 	delete(s.pending, k)
 	if err == nil && s.ended {
+		t.stop()
 		err = context.Cause(s.ctx)
 	}
 	if err != nil {
@@ -123,11 +124,9 @@ func (s *store) try(k kind, a *attempt) {
 		}
 	}
 	s.kinds[k], a.kind = t, t
-	ctx, stop := context.WithCancel(s.ctx)
-	t.stop = stop
 	s.running.Go(func() { // ends with s.ctx, or when the informer is removed
-		defer stop()
-		_ = t.cache.Start(ctx) // fails only if it is started twice
+		defer t.stop()
+		_ = t.cache.Start(t.ctx) // fails only if it is started twice
 	})
 }
 
@@ -148,11 +147,15 @@ func (s *store) start(k kind) (*tracked, error) {
 	if t.example, err = s.cached.example(k); err != nil {
 		return nil, err
 	}
-	if t.cache, err = cache.New(s.config, s.options(t)); err != nil {
+	t.ctx, t.stop = context.WithCancel(s.ctx)
+	if t.cache, err = cache.New(s.config, s.options(t)); err == nil {
+		t.informer, err = t.cache.GetInformer(s.ctx, t.example, cache.BlockUntilSynced(false))
+	}
+	if err != nil {
+		t.stop()
 		return nil, err
 	}
-	t.informer, err = t.cache.GetInformer(s.ctx, t.example, cache.BlockUntilSynced(false))
-	return t, err
+	return t, nil
 }
 
 func (s *store) options(t *tracked) cache.Options {
@@ -173,6 +176,9 @@ func (s *store) options(t *tracked) cache.Options {
 		} else {
 			o.DefaultFieldSelector = fields.AndSelectors(in, o.DefaultFieldSelector)
 		}
+	}
+	if len(o.DefaultNamespaces) > 0 {
+		o.NewInformer = t.newMortalInformer
 	}
 	return o
 }
@@ -279,6 +285,9 @@ func (s *store) getInformer(ctx context.Context, k kind, opts []cache.InformerGe
 	}
 	select {
 	case <-t.synced():
+		if err := t.unlisted(); err != nil {
+			return nil, s.unread(k, err)
+		}
 		return t.informer, nil
 	case <-ctx.Done():
 		return nil, s.unread(k, context.Cause(ctx))
@@ -328,6 +337,9 @@ func (s *store) WaitForCacheSync(ctx context.Context) bool {
 	for _, t := range s.all() {
 		select {
 		case <-t.synced():
+			if t.unlisted() != nil {
+				return false
+			}
 		case <-ctx.Done():
 			return false
 		case <-s.ctx.Done():

@@ -21,10 +21,11 @@ import (
 type tracked struct {
 	kind     kind
 	store    *store
+	ctx      context.Context //nolint:containedctx // the life of the informer
+	stop     context.CancelFunc
 	example  client.Object
 	cache    cache.Cache
 	informer cache.Informer
-	stop     context.CancelFunc
 
 	failing atomic.Bool // its watch does not work, and that has been said
 
@@ -34,7 +35,8 @@ type tracked struct {
 	noted   chan struct{} // closed, and replaced, with every failure
 }
 
-// synced is closed when everything has been listed once.
+// synced is closed when everything has been listed once. With several namespaces it is also closed when the
+// informer has ended before that: whether anything was listed, HasSynced says.
 func (t *tracked) synced() <-chan struct{} { return t.informer.HasSyncedChecker().Done() }
 
 // age is zero while the kind is watched, or has never been listed: there is nothing to be stale then.
@@ -84,6 +86,14 @@ func (t *tracked) note(err error) {
 	t.noted = make(chan struct{})
 }
 
+// unlisted is why nothing was listed though synced is closed.
+func (t *tracked) unlisted() error {
+	if t.informer.HasSynced() {
+		return nil
+	}
+	return context.Cause(t.ctx)
+}
+
 // failed is told when a watch, or the list before it, ends with an error.
 func (t *tracked) failed(ctx context.Context, _ *toolscache.Reflector, err error) {
 	if ctx.Err() == nil && !t.failing.Swap(true) {
@@ -101,6 +111,11 @@ func (t *tracked) newInformer(lw toolscache.ListerWatcher, example runtime.Objec
 		ListWithContextFunc:  w.list,
 		WatchFuncWithContext: w.watch,
 	}, example, resync, indexers)
+}
+
+// newMortalInformer makes one of several for the kind.
+func (t *tracked) newMortalInformer(lw toolscache.ListerWatcher, example runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+	return mortal{t.newInformer(lw, example, resync, indexers), t.ctx}
 }
 
 // watched stands between a reflector and the API server.

@@ -31,6 +31,7 @@ func TestChecks(t *testing.T) {
 	connect := []string{
 		`get namespaces "kube-system"`,
 		`get clusterproperties.about.k8s.io "cluster.clusterset.k8s.io"`,
+		`get clusterproperties.about.k8s.io "clusterset.k8s.io"`,
 		`get leases.coordination.k8s.io "hawser-member-controllers" in namespace "hawser"`,
 		`get namespaces "hawser-from-primary"`,
 	}

@@ -34,6 +34,12 @@ func TestYAML(t *testing.T) {
 			Version:          "v0.1.0",
 			Controllers:      true,
 		}},
+		{"gate.yaml", member.Options{
+			Local:          "primary",
+			Controllers:    true,
+			Gate:           true,
+			GrantableRoles: []string{"view", "edit"},
+		}},
 		{"foreign.yaml", member.Options{
 			Local:    "primary",
 			Identity: member.Foreign,

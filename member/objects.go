@@ -29,7 +29,8 @@ func Objects(o Options) []client.Object {
 	roles, bindings := rbac(o)
 	objs = slices.Concat(objs, roles, bindings)
 	if o.Controllers {
-		objs = append(objs, controllerObjects()...)
+		own := ControllerObjects(ControllerOptions{Gate: o.Gate, GrantableRoles: o.GrantableRoles})
+		objs = append(objs, own[1:]...) // the first is the shared namespace again
 	}
 	return objs
 }

@@ -83,6 +83,10 @@ type Options struct {
 	Version string
 	// Controllers adds the rights of the member controllers.
 	Controllers bool
+	// Gate adds those of the gate, which works only beside the member controllers.
+	Gate bool
+	// GrantableRoles narrow what the member controllers may bind: see ControllerOptions.
+	GrantableRoles []string
 }
 
 // withDefaults fills in what may be left out.
@@ -124,6 +128,9 @@ func (o Options) Validate() error {
 	}
 	for _, name := range o.Groups {
 		errs = append(errs, validateSubject("group", name))
+	}
+	if o.Gate && !o.Controllers {
+		errs = append(errs, errors.New("gate: it believes the keys that the member controllers fetch, and so needs them too"))
 	}
 	if o.MaxTokenLifetime < minTokenLifetime || o.MaxTokenLifetime%time.Second != 0 {
 		errs = append(errs, fmt.Errorf("maximum token lifetime %s: use whole seconds, and 10m at least, since an API server grants no less", o.MaxTokenLifetime))

@@ -38,51 +38,101 @@ func MaxTokenLifetime(ns *corev1.Namespace) (time.Duration, error) {
 // annotation, since RBAC cannot. A thief of a token may mint more of them, but none that lives longer.
 func lifetimePolicy() []client.Object {
 	const annotations = "namespaceObject.metadata.annotations"
-	policy := &admissionv1.ValidatingAdmissionPolicy{
-		TypeMeta:   kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"),
-		ObjectMeta: meta("", TokenLifetimePolicy, ""),
-		Spec: admissionv1.ValidatingAdmissionPolicySpec{
-			FailurePolicy: new(admissionv1.Fail),
-			MatchConstraints: &admissionv1.MatchResources{
-				NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
-					{Key: v1alpha1.LocalClusterLabel, Operator: metav1.LabelSelectorOpExists},
-				}},
-				ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
-					Operations: []admissionv1.OperationType{admissionv1.Create},
-					Rule: admissionv1.Rule{
-						APIGroups:   []string{""},
-						APIVersions: []string{"v1"},
-						Resources:   []string{"serviceaccounts/token"},
-					},
-				}}},
+	match := matching(tokenRequests)
+	match.NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: v1alpha1.LocalClusterLabel, Operator: metav1.LabelSelectorOpExists},
+	}}
+	return policy(TokenLifetimePolicy, admissionv1.ValidatingAdmissionPolicySpec{
+		MatchConstraints: match,
+		Variables: []admissionv1.Variable{{
+			Name: "max",
+			Expression: fmt.Sprintf("has(%[1]s) && '%[2]s' in %[1]s ? duration(%[1]s['%[2]s']) : duration('%[3]s')",
+				annotations, MaxTokenLifetimeAnnotation, DefaultMaxTokenLifetime),
+		}},
+		Validations: []admissionv1.Validation{
+			{
+				Expression: lifetimeOfToken + " <= variables.max",
+				Message:    "the token would outlive what this namespace allows",
+				MessageExpression: "'a token of this connection lives at most ' + string(variables.max) + " +
+					"': ask for less, or raise the annotation " + MaxTokenLifetimeAnnotation + " of namespace ' + namespaceObject.metadata.name",
 			},
-			Variables: []admissionv1.Variable{{
-				Name: "max",
-				Expression: fmt.Sprintf("has(%[1]s) && '%[2]s' in %[1]s ? duration(%[1]s['%[2]s']) : duration('%[3]s')",
-					annotations, MaxTokenLifetimeAnnotation, DefaultMaxTokenLifetime),
-			}},
-			Validations: []admissionv1.Validation{
-				{
-					Expression: "has(object.spec.expirationSeconds) && duration(string(object.spec.expirationSeconds) + 's') <= variables.max",
-					Message:    "the token would outlive what this namespace allows",
-					MessageExpression: "'a token of this connection lives at most ' + string(variables.max) + " +
-						"': ask for less, or raise the annotation " + MaxTokenLifetimeAnnotation + " of namespace ' + namespaceObject.metadata.name",
-				},
-				{
-					// --service-account-extend-token-expiration turns one hour into a year for these.
-					Expression: "!has(object.spec.boundObjectRef) || !has(object.spec.boundObjectRef.kind) || object.spec.boundObjectRef.kind != 'Pod'",
-					Message:    "a token of a connection is bound to no pod: API servers extend the lifetime of those",
-				},
+			{
+				// --service-account-extend-token-expiration turns one hour into a year for these.
+				Expression: boundToNoPod,
+				Message:    "a token of a connection is bound to no pod: API servers extend the lifetime of those",
+			},
+		},
+	}, nil)
+}
+
+// Expressions on a TokenRequest.
+const (
+	lifetimeOfToken = "has(object.spec.expirationSeconds) && duration(string(object.spec.expirationSeconds) + 's')"
+	boundToNoPod    = "(!has(object.spec.boundObjectRef) || !has(object.spec.boundObjectRef.kind) || object.spec.boundObjectRef.kind != 'Pod')"
+)
+
+// named is a kind of object and what is done to it.
+type named struct {
+	group, version, resource string
+	operations               []admissionv1.OperationType
+}
+
+var (
+	onCreate = []admissionv1.OperationType{admissionv1.Create}
+	onUpdate = []admissionv1.OperationType{admissionv1.Update}
+	onWrite  = []admissionv1.OperationType{admissionv1.Create, admissionv1.Update}
+	onChange = []admissionv1.OperationType{admissionv1.Create, admissionv1.Update, admissionv1.Delete}
+
+	tokenRequests = named{"", "v1", "serviceaccounts/token", onCreate}
+
+	forbidden = new(metav1.StatusReasonForbidden)
+)
+
+func matching(kinds ...named) *admissionv1.MatchResources {
+	match := &admissionv1.MatchResources{}
+	for _, k := range kinds {
+		match.ResourceRules = append(match.ResourceRules, admissionv1.NamedRuleWithOperations{RuleWithOperations: admissionv1.RuleWithOperations{
+			Operations: k.operations,
+			Rule:       admissionv1.Rule{APIGroups: []string{k.group}, APIVersions: []string{k.version}, Resources: []string{k.resource}},
+		}})
+	}
+	return match
+}
+
+// inNamespace narrows a match by the label that API servers themselves keep on namespaces.
+func inNamespace(name string, match *admissionv1.MatchResources) *admissionv1.MatchResources {
+	match.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: name}}
+	return match
+}
+
+// byAccount holds for the requests of an account of Hawser's.
+func byAccount(name string) admissionv1.MatchCondition {
+	return admissionv1.MatchCondition{Name: name, Expression: "request.userInfo.username == '" + userOf(name) + "'"}
+}
+
+// userOf is the user name of an account in v1alpha1.Namespace.
+func userOf(account string) string {
+	return "system:serviceaccount:" + v1alpha1.Namespace + ":" + account
+}
+
+// policy is a ValidatingAdmissionPolicy with the binding of the same name. What it cannot evaluate it denies.
+func policy(name string, spec admissionv1.ValidatingAdmissionPolicySpec, params *admissionv1.ParamRef) []client.Object {
+	const version = "admissionregistration.k8s.io/v1"
+	spec.FailurePolicy = new(admissionv1.Fail)
+	return []client.Object{
+		&admissionv1.ValidatingAdmissionPolicy{
+			TypeMeta:   kind(version, "ValidatingAdmissionPolicy"),
+			ObjectMeta: meta("", name, ""),
+			Spec:       spec,
+		},
+		&admissionv1.ValidatingAdmissionPolicyBinding{
+			TypeMeta:   kind(version, "ValidatingAdmissionPolicyBinding"),
+			ObjectMeta: meta("", name, ""),
+			Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+				PolicyName:        name,
+				ParamRef:          params,
+				ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
 			},
 		},
 	}
-	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
-		TypeMeta:   kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"),
-		ObjectMeta: meta("", TokenLifetimePolicy, ""),
-		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName:        TokenLifetimePolicy,
-			ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
-		},
-	}
-	return []client.Object{policy, binding}
 }

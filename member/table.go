@@ -50,16 +50,22 @@ type right struct {
 // Resources that the table and its users name.
 const (
 	// ClusterPropertyGroup, ClusterPropertyResource and ClusterPropertyName are the cluster's own
-	// statement of its id (KEP-2149).
+	// statement of its id (KEP-2149), ClusterSetPropertyName that of the set of clusters that it is a
+	// member of. ClusterPropertyVersion is what is served today.
 	ClusterPropertyGroup    = "about.k8s.io"
+	ClusterPropertyVersion  = "v1beta1"
 	ClusterPropertyResource = "clusterproperties"
 	ClusterPropertyName     = "cluster.clusterset.k8s.io"
+	ClusterSetPropertyName  = "clusterset.k8s.io"
 	// SystemNamespace is the namespace whose UID is the cluster's id.
 	SystemNamespace = "kube-system"
 
 	coordinationGroup = "coordination.k8s.io"
 	certificatesGroup = "certificates.k8s.io"
 )
+
+// ClusterPropertyVersions are the versions of ClusterProperties that are understood, best first.
+func ClusterPropertyVersions() []string { return []string{ClusterPropertyVersion, "v1alpha1"} }
 
 // RequestName is the name of the CertificateSigningRequest by which the connection from local
 // renews its certificate. There is one at a time, so that the right to read and delete it can name it.
@@ -84,7 +90,7 @@ func table(local string, capabilities []v1alpha1.Capability, requires []v1alpha1
 func connectRights(local string) []right {
 	return []right{
 		{part: partConnect, rule: rule("", "namespaces", []string{"get"}, SystemNamespace)},
-		{part: partConnect, rule: rule(ClusterPropertyGroup, ClusterPropertyResource, []string{"get"}, ClusterPropertyName), installed: true},
+		{part: partConnect, rule: rule(ClusterPropertyGroup, ClusterPropertyResource, []string{"get"}, ClusterPropertyName, ClusterSetPropertyName), installed: true},
 		{part: partConnect, scope: home, rule: rule(coordinationGroup, "leases", []string{"get"}, v1alpha1.MemberControllersLease), installed: true},
 		{part: partConnect, scope: own, rule: rule("", "namespaces", []string{"get"}, v1alpha1.MemberNamespace(local)), installed: true},
 	}

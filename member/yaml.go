@@ -49,24 +49,27 @@ func purpose(obj client.Object) string {
 	who := fmt.Sprintf("local cluster %q", local)
 	switch kind {
 	case "Namespace":
+		if obj.GetName() == v1alpha1.GrantsNamespace {
+			return "Holds the accounts that AccessGrants make, and nothing that could run as them."
+		}
 		if local == "" {
 			return "Where Hawser runs, if it runs here, and where its member controllers keep their Lease."
 		}
 		return "Belongs to the connection from " + who + ", and records its version and the longest token lifetime."
 	case "ServiceAccount":
 		if local == "" {
-			return "The identity of the member controllers."
+			return "The identity of " + runner(obj.GetName()) + "."
 		}
 		return "The identity of the connection from " + who + "."
 	case "ValidatingAdmissionPolicy":
-		return "Caps the lifetime of tokens for the accounts of connections, each by the annotation " + MaxTokenLifetimeAnnotation + " of its namespace."
+		return policyPurpose[obj.GetName()]
 	case "ValidatingAdmissionPolicyBinding":
 		return "Puts the policy of the same name in force."
 	case "ClusterRole", "Role":
 		return rolePurpose(kind, obj.GetNamespace(), obj.GetName(), local)
 	case "ClusterRoleBinding", "RoleBinding":
 		if local == "" {
-			return "Gives the member controllers the " + roleOf(kind) + " of the same name."
+			return "Gives " + runner(obj.GetName()) + " the " + roleOf(kind) + " of the same name."
 		}
 		return bindingPurpose(kind, obj.GetName(), local)
 	}
@@ -75,10 +78,16 @@ func purpose(obj client.Object) string {
 
 func rolePurpose(kind, namespace, name, local string) string {
 	switch {
+	case name == GateRole && kind == "Role":
+		return "Lets the gate mint tokens of the accounts that grants made."
+	case name == GateRole:
+		return "Lets the gate read issuers and grants, and say when an issuer was last used."
+	case name == ControllersRole && namespace == v1alpha1.GrantsNamespace:
+		return "Lets the member controllers keep the accounts of grants, and the Roles by which connections mint tokens of them."
 	case name == ControllersRole && kind == "Role":
-		return "Lets the member controllers say that they run (a Lease) and what they did (events)."
+		return "Lets the member controllers say that they run (a Lease) and what they did (events), and see which audiences the API server accepts."
 	case name == ControllersRole:
-		return "Lets the member controllers approve or deny the renewal of client certificates."
+		return "Lets the member controllers decide on the renewal of client certificates, watch over trusted issuers, and carry out grants."
 	case name == roleName(partConnect, local) && namespace == v1alpha1.Namespace:
 		return "Capability connect: lets a connection see whether the member controllers run."
 	case name == roleName(partConnect, local) && namespace != "":
@@ -111,4 +120,22 @@ func roleOf(binding string) string {
 		return "Role"
 	}
 	return "ClusterRole"
+}
+
+// runner is whose an account, or a role of the same name, is.
+func runner(name string) string {
+	if name == GateRole {
+		return "the gate"
+	}
+	return "the member controllers"
+}
+
+// policyPurpose says what an admission policy is for.
+var policyPurpose = map[string]string{
+	TokenLifetimePolicy: "Caps the lifetime of tokens for the accounts of connections, each by the annotation " + MaxTokenLifetimeAnnotation + " of its namespace.",
+	GrantAuthorsPolicy:  "Whoever writes an AccessGrant needs the verb bind on each of its roles: nobody gives away more than they have.",
+	GrantAccountsPolicy: "Keeps namespace " + v1alpha1.GrantsNamespace + " to the accounts of grants, and their tokens to those that end.",
+	GrantTokensPolicy:   "Caps the lifetime of tokens for the accounts of grants, each by its AccessGrant, and refuses those that no grant names.",
+	ControllersPolicy:   "Keeps the member controllers, who may bind roles, to what grants are made of.",
+	GatePolicy:          "Keeps the gate from writing the keys that it verifies tokens with.",
 }

@@ -29,13 +29,15 @@ const (
 // +kubebuilder:validation:XValidation:rule="(self.tokenFrom == 'azure') == has(self.azure)",message="tokenFrom azure and the block azure need each other"
 // +kubebuilder:validation:XValidation:rule="(self.tokenFrom == 'google') == has(self.google)",message="tokenFrom google and the block google need each other"
 // +kubebuilder:validation:XValidation:rule="has(self.spiffe) ? self.tokenFrom == 'spiffe' : true",message="auth.oidc.spiffe is only for tokenFrom spiffe"
+// +kubebuilder:validation:XValidation:rule="self.tokenFrom != 'serviceAccount' || !has(self.audience) || self.audience.startsWith('hawser:') || (has(self.serviceAccount) && has(self.serviceAccount.tokenFile))",message="audience must begin with hawser: unless serviceAccount.tokenFile names a token that the pod was given: the manager asks for no token that means something elsewhere"
 type OIDCAuth struct {
 	// TokenFrom says where the token comes from: serviceAccount, this cluster's own issuer; azure,
 	// Microsoft Entra workload identity; google, workload identity federation; spiffe, a JWT-SVID.
 	TokenFrom TokenFrom `json:"tokenFrom"`
 	// Audience of the token: what the remote cluster asks of it. By default hawser:<clusterID>. It
 	// belongs to one cluster: one that this cluster's API server accepts, or that another
-	// RemoteCluster has, is refused.
+	// RemoteCluster has, is refused. It begins with hawser: unless serviceAccount.tokenFile or a cloud
+	// decides otherwise, so that a RemoteCluster cannot ask for tokens that other services believe.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512

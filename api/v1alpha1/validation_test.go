@@ -92,18 +92,28 @@ func TestValidation(t *testing.T) {
 	}
 }
 
-func try(t *testing.T, c client.Client, kind, name, spec, want string) {
+// objectOf is an object of a kind with the given spec; name may be namespace/name.
+func objectOf(t *testing.T, kind, name, spec string) *unstructured.Unstructured {
 	t.Helper()
-	rc := &unstructured.Unstructured{Object: map[string]any{}}
-	rc.SetAPIVersion(v1alpha1.GroupVersion.String())
-	rc.SetKind(kind)
-	rc.SetName(name)
+	obj := &unstructured.Unstructured{Object: map[string]any{}}
+	obj.SetAPIVersion(v1alpha1.GroupVersion.String())
+	obj.SetKind(kind)
+	if namespace, base, ok := strings.Cut(name, "/"); ok {
+		obj.SetNamespace(namespace)
+		name = base
+	}
+	obj.SetName(name)
 	var fields map[string]any
 	if err := yaml.UnmarshalStrict([]byte(spec), &fields); err != nil {
 		t.Fatal(err)
 	}
-	rc.Object["spec"] = fields
-	err := c.Create(t.Context(), rc, client.DryRunAll)
+	obj.Object["spec"] = fields
+	return obj
+}
+
+func try(t *testing.T, c client.Client, kind, name, spec, want string) {
+	t.Helper()
+	err := c.Create(t.Context(), objectOf(t, kind, name, spec), client.DryRunAll)
 	switch {
 	case want == "" && err != nil:
 		t.Errorf("refused: %v", err)

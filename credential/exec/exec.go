@@ -16,6 +16,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
 )
 
@@ -34,8 +35,9 @@ const (
 // One that names no expiry (and is no JWT or certificate, which name theirs) is watched instead: the plugin is
 // run again every five minutes, and at once when the cluster has refused what it gave.
 //
-// Its errors wrap a *credential.InputError. They hold what the plugin wrote to stderr, cut short and without
-// anything that looks like a secret, and never what it wrote to stdout.
+// Its errors are *credential.InputErrors: InputInvalid where the plugin cannot be run as it is configured, and
+// PluginFailed where it was run and failed, hung, or printed what is no credential. They hold what it wrote to
+// stderr, cut short and without anything that looks like a secret, and never what it wrote to stdout.
 type Source struct {
 	// Plugin is what to run.
 	Plugin Plugin
@@ -67,7 +69,6 @@ func (s *Source) Obtain(ctx context.Context) ([]credential.Credential, error) {
 	}
 	next, err := s.ask(ctx)
 	if err != nil {
-		err = credential.InvalidInput("%w", err)
 		if !s.last.IsZero() && !s.last.ExpiredAt(s.Clock.Now()) {
 			return []credential.Credential{s.last}, err
 		}
@@ -103,20 +104,24 @@ func (s *Source) good() bool {
 func (s *Source) ask(ctx context.Context) (credential.Credential, error) {
 	info, err := execInfo(s.Plugin, s.Cluster)
 	if err != nil {
-		return credential.Credential{}, fmt.Errorf("running plugin %q: %w", s.Plugin.Name, err)
+		return credential.Credential{}, credential.InvalidInput("running plugin %q: %w", s.Plugin.Name, err)
 	}
-	out, err := run(ctx, s.Plugin, info, orDefault(s.Timeout))
+	program, err := s.Plugin.program()
 	if err != nil {
-		return credential.Credential{}, fmt.Errorf("running plugin %q: %w", s.Plugin.Name, err)
+		return credential.Credential{}, credential.InvalidInput("running plugin %q: %w", s.Plugin.Name, err)
+	}
+	out, err := run(ctx, program, s.Plugin, info, orDefault(s.Timeout))
+	if err != nil {
+		return credential.Credential{}, failed("running plugin %q: %w", s.Plugin.Name, err)
 	}
 	c, err := parseOutput(out, s.Plugin.APIVersion)
 	if err != nil {
-		return credential.Credential{}, fmt.Errorf("reading what plugin %q printed: %w", s.Plugin.Name, err)
+		return credential.Credential{}, failed("reading what plugin %q printed: %w", s.Plugin.Name, err)
 	}
 	now := s.Clock.Now()
 	c.ObtainedAt = now
 	if c.ExpiredAt(now) {
-		return credential.Credential{}, fmt.Errorf("running plugin %q: it gives a credential that expired at %s", s.Plugin.Name, c.ExpiresAt.Format(time.RFC3339))
+		return credential.Credential{}, failed("running plugin %q: it gives a credential that expired at %s", s.Plugin.Name, c.ExpiresAt.Format(time.RFC3339))
 	}
 	c.Origin = s.origin(c)
 	if s.BringsEndpoint {
@@ -125,6 +130,11 @@ func (s *Source) ask(ctx context.Context) (credential.Credential, error) {
 	}
 	s.last = c
 	return c, nil
+}
+
+// failed is the error of a plugin that was run.
+func failed(format string, args ...any) error {
+	return &credential.InputError{Reason: v1alpha1.ReasonPluginFailed, Err: fmt.Errorf(format, args...)}
 }
 
 func orDefault(timeout time.Duration) time.Duration {

@@ -223,7 +223,8 @@ func TestAPluginThatHangsIsKilledWithItsChildren(t *testing.T) {
 	s.Timeout = 500 * time.Millisecond
 	began := time.Now()
 	_, err := s.Obtain(t.Context())
-	if err == nil || !strings.Contains(err.Error(), `running plugin "test": it did not end within 500ms`) {
+	if input, ok := errors.AsType[*credential.InputError](err); !ok || input.Reason != v1alpha1.ReasonPluginFailed ||
+		!strings.Contains(err.Error(), `running plugin "test": it did not end within 500ms`) {
 		t.Errorf("got %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
@@ -318,21 +319,23 @@ func TestWhatIsWrongWithAPlugin(t *testing.T) {
 		name    string
 		plugin  exec.Plugin
 		cluster exec.Cluster
+		reason  string
 		want    string
 	}{
-		{"one that its group may write", writable, exec.Cluster{}, "may be written by others than its owner (mode 0720)"},
-		{"a link to one that its group may write", linked, exec.Cluster{}, "may be written by others than its owner (mode 0720)"},
-		{"a directory", directory, exec.Cluster{}, "finding program"},
-		{"one that is missing", missing, exec.Cluster{}, `finding program "/nowhere/plugin": stat /nowhere/plugin: no such file or directory`},
-		{"one that is not on the PATH", unknown, exec.Cluster{}, `finding program "hawser-no-such-plugin": executable file not found in $PATH`},
-		{"one that fails says why", script(t, "echo 'access denied: ask for role reader' >&2", "exit 3"), exec.Cluster{}, `running plugin "test": exit status 3: access denied: ask for role reader`},
-		{"and never shows a secret", script(t, "echo 'bad answer to "+leak+" eyJhbGciOiJub25lIn0.e30.x password=hunter2' >&2", "exit 1"), exec.Cluster{}, "exit status 1: bad answer to [redacted] [redacted] [redacted]"},
-		{"one that complains at length", script(t, "i=0; while [ $i -lt 5000 ]; do echo 'again and again' >&2; i=$((i+1)); done", "exit 1"), exec.Cluster{}, "again again and ag…"},
-		{"one that prints without end", tooMuch, exec.Cluster{}, "it printed more than 256 KiB"},
-		{"one that prints no JSON", script(t, "echo "+leak), exec.Cluster{}, `reading what plugin "test" printed: it is no ExecCredential in JSON`},
-		{"one that prints nothing", script(t, "true"), exec.Cluster{}, "it is no ExecCredential in JSON"},
-		{"a configuration that is too long", big, exec.Cluster{Config: json.RawMessage(`"` + strings.Repeat("x", 100<<10) + `"`)}, "what it would be told of the cluster is too long"},
-		{"a configuration that is no JSON", big, exec.Cluster{Config: json.RawMessage(`{`)}, "the configuration of the cluster for the plugin is no JSON"},
+		{"one that its group may write", writable, exec.Cluster{}, v1alpha1.ReasonInputInvalid, "may be written by others than its owner (mode 0720)"},
+		{"a link to one that its group may write", linked, exec.Cluster{}, v1alpha1.ReasonInputInvalid, "may be written by others than its owner (mode 0720)"},
+		{"a directory", directory, exec.Cluster{}, v1alpha1.ReasonInputInvalid, "finding program"},
+		{"one that is missing", missing, exec.Cluster{}, v1alpha1.ReasonInputInvalid, `finding program "/nowhere/plugin": stat /nowhere/plugin: no such file or directory`},
+		{"one that is not on the PATH", unknown, exec.Cluster{}, v1alpha1.ReasonInputInvalid, `finding program "hawser-no-such-plugin": executable file not found in $PATH`},
+		{"one that fails says why", script(t, "echo 'access denied: ask for role reader' >&2", "exit 3"), exec.Cluster{}, v1alpha1.ReasonPluginFailed, `running plugin "test": exit status 3: access denied: ask for role reader`},
+		{"and never shows a secret", script(t, "echo 'bad answer to "+leak+" eyJhbGciOiJub25lIn0.e30.x password=hunter2' >&2", "exit 1"), exec.Cluster{}, v1alpha1.ReasonPluginFailed, "exit status 1: bad answer to [redacted] [redacted] [redacted]"},
+		{"one that complains at length", script(t, "i=0; while [ $i -lt 5000 ]; do echo 'again and again' >&2; i=$((i+1)); done", "exit 1"), exec.Cluster{}, v1alpha1.ReasonPluginFailed, "again again and ag…"},
+		{"one that prints without end", tooMuch, exec.Cluster{}, v1alpha1.ReasonPluginFailed, "it printed more than 256 KiB"},
+		{"one that prints no JSON", script(t, "echo "+leak), exec.Cluster{}, v1alpha1.ReasonPluginFailed, `reading what plugin "test" printed: it is no ExecCredential in JSON`},
+		{"one whose credential is over", script(t, answer("t", start.Add(-time.Minute))), exec.Cluster{}, v1alpha1.ReasonPluginFailed, "it gives a credential that expired"},
+		{"one that prints nothing", script(t, "true"), exec.Cluster{}, v1alpha1.ReasonPluginFailed, "it is no ExecCredential in JSON"},
+		{"a configuration that is too long", big, exec.Cluster{Config: json.RawMessage(`"` + strings.Repeat("x", 100<<10) + `"`)}, v1alpha1.ReasonInputInvalid, "what it would be told of the cluster is too long"},
+		{"a configuration that is no JSON", big, exec.Cluster{Config: json.RawMessage(`{`)}, v1alpha1.ReasonInputInvalid, "the configuration of the cluster for the plugin is no JSON"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -340,11 +343,15 @@ func TestWhatIsWrongWithAPlugin(t *testing.T) {
 			s.Cluster = tc.cluster
 			_, err := s.Obtain(t.Context())
 			input, ok := errors.AsType[*credential.InputError](err)
-			if !ok || input.Reason != v1alpha1.ReasonInputInvalid || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("got %v, want …%s…", err, tc.want)
+			if !ok || input.Reason != tc.reason || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %#v (%v), want %s: …%s…", input, err, tc.reason, tc.want)
 			}
 			if strings.Contains(fmt.Sprint(err), leak) {
 				t.Errorf("a secret shows: %v", err)
+			}
+			_, err = s.Renew(t.Context(), credential.Credential{}, nil)
+			if input, ok := errors.AsType[*credential.InputError](err); !ok || input.Reason != tc.reason {
+				t.Errorf("renewing it says %v, want %s", err, tc.reason)
 			}
 		})
 	}

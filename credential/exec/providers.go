@@ -38,13 +38,17 @@ type Provider struct {
 	Plugin
 	ProfileArgs ArgsPolicy
 	ProfileEnv  EnvPolicy
+	// Parameters that are filled in where the entry is selected.
+	Parameters []Parameter
+	// Shared lets several clusters be shown one and the same credential: each of them could use it at the others.
+	Shared bool
 }
 
 // maxFile bounds the operator's file.
 const maxFile = 1 << 20
 
 // providersFile is the JSON of --clusterprofile-provider-file (ex KEP-5339, multicluster.x-k8s.io), with
-// inheritEnv added.
+// inheritEnv, parameters and shared added.
 type providersFile struct {
 	Providers []struct {
 		Name       string `json:"name"`
@@ -60,6 +64,13 @@ type providersFile struct {
 		} `json:"execConfig"`
 		Args ArgsPolicy `json:"profileSourcedCLIArgsPolicy"`
 		Env  EnvPolicy  `json:"profileSourcedEnvVarsPolicy"`
+
+		Parameters []struct {
+			Name    string  `json:"name"`
+			Pattern string  `json:"pattern"`
+			Default *string `json:"default"`
+		} `json:"parameters"`
+		Shared bool `json:"shared"`
 	} `json:"providers"`
 }
 
@@ -115,7 +126,10 @@ func ParseProviders(text []byte) ([]Provider, error) {
 				Name: name, APIVersion: e.APIVersion, Command: e.Command, Args: e.Args, Env: e.Env,
 				InheritEnv: e.InheritEnv, ProvideClusterInfo: e.ProvideClusterInfo,
 			},
-			ProfileArgs: entry.Args, ProfileEnv: entry.Env,
+			ProfileArgs: entry.Args, ProfileEnv: entry.Env, Shared: entry.Shared,
+		}
+		for _, parameter := range entry.Parameters {
+			p.Parameters = append(p.Parameters, Parameter(parameter))
 		}
 		if e.InteractiveMode == "Always" {
 			return nil, fmt.Errorf("providers[%d] %q: interactiveMode Always: there is nobody to ask", i, name)
@@ -133,7 +147,7 @@ func ParseProviders(text []byte) ([]Provider, error) {
 
 // Validate says what is wrong with a provider, without looking for its program.
 func (p Provider) Validate() error {
-	errs := []error{p.Plugin.Validate()}
+	errs := []error{p.Plugin.Validate(), p.validateParameters()}
 	if !slices.Contains([]ArgsPolicy{"", ArgsIgnore, ArgsAppend}, p.ProfileArgs) {
 		errs = append(errs, fmt.Errorf("profileSourcedCLIArgsPolicy %q: there is only Append and Ignore", p.ProfileArgs))
 	}
@@ -148,8 +162,10 @@ func (p Provider) Validate() error {
 //
 // Inherited variables are never taken from an entry, and those that make a program run other code are an error.
 func (p Provider) For(args, env []byte) (Plugin, error) {
-	plugin := p.Plugin
-	plugin.Args, plugin.Env = slices.Clone(p.Args), slices.Clone(p.Env)
+	plugin, err := p.Fill(nil) // only where a RemoteCluster selects it are there values
+	if err != nil {
+		return Plugin{}, err
+	}
 	if p.ProfileArgs == ArgsAppend && len(args) > 0 {
 		var more []string
 		if err := yaml.UnmarshalStrict(args, &more); err != nil {

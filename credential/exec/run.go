@@ -51,13 +51,9 @@ func execInfo(p Plugin, c Cluster) ([]byte, error) {
 // errTooMuch ends a plugin that prints without end.
 var errTooMuch = fmt.Errorf("it printed more than %d KiB", maxOutput>>10)
 
-// run runs a plugin and returns what it printed. The program has nothing on stdin, / as its directory, and a
+// run runs the program of a plugin and returns what it printed. The program has nothing on stdin, / as its directory, and a
 // process group of its own, all of which is killed when its time is over.
-func run(ctx context.Context, p Plugin, info []byte, timeout time.Duration) ([]byte, error) {
-	path, err := p.program()
-	if err != nil {
-		return nil, err
-	}
+func run(ctx context.Context, path string, p Plugin, info []byte, timeout time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it did not end within %s", timeout))
 	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
@@ -72,7 +68,7 @@ func run(ctx context.Context, p Plugin, info []byte, timeout time.Duration) ([]b
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	inGroup(cmd)
 	cmd.WaitDelay = grace
-	err = cmd.Run()
+	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
 		return nil, withComplaint(context.Cause(ctx), stderr)

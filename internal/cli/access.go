@@ -39,7 +39,7 @@ func (atRest) Renew(_ context.Context, current credential.Credential, _ credenti
 // sourceOf returns the credential source of a RemoteCluster as the manager makes it.
 // With auth.type eks it starts from the AWS identity of whoever runs the command.
 func (d *deps) sourceOf(ctx context.Context, here *cluster, rc *v1alpha1.RemoteCluster) (credential.Source, error) {
-	sources := manager.Sources{Client: here.Kube, Config: here.Config, Namespace: d.namespace, Clock: d.clock}
+	sources := manager.Sources{Client: here.Kube, Config: here.Config, Namespace: d.namespace, Clock: d.clock, Objects: here.Client}
 	if rc.Spec.Auth.Type == v1alpha1.AuthEKS {
 		id, err := d.identityOf(ctx, here.Client)
 		if err != nil {

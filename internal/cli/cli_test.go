@@ -70,6 +70,10 @@ func TestExitCodesAndWhereErrorsGo(t *testing.T) {
 			[]string{"hawser", "clusters", "-o", "xml"},
 			outcome{Err: "hawser: --output \"xml\": there is only table, wide, json, yaml, name\nSee `hawser clusters --help`.\n", Code: 2},
 		},
+		"a name of a cluster manager that publishes nothing": {
+			[]string{"hawser", "manager", "--cluster-name", "hub", "--cluster-manager-name", "hub"},
+			outcome{Err: "hawser: --cluster-manager-name is only for --publish-clusterprofiles\nSee `hawser manager --help`.\n", Code: 2},
+		},
 		"join without a remote context": {
 			[]string{"hawser", "join", "alpha"},
 			outcome{Err: "hawser: --remote-context is missing: name the context of the cluster to join\nSee `hawser join --help`.\n", Code: 2},

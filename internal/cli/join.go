@@ -33,6 +33,7 @@ type joinFlags struct {
 	dryRun       bool
 	replace      bool
 	eks          joinEKSFlags
+	oidc         joinOIDCFlags
 }
 
 func newJoin(d *deps) *cobra.Command {
@@ -59,6 +60,10 @@ Ways to authenticate:
   kubeconfig    a kubeconfig with such a token, which somebody has to replace
   eks           an identity in AWS, whom an access entry puts into the group
                 hawser-members; nothing is stored. --access-entry makes the entry, too
+  oidc          the manager's own account here, whom the remote cluster believes by a
+                TrustedIssuer and lets in by an AccessGrant; nothing is stored. Its tokens
+                are exchanged at the gate there (--gate-url), or its API server trusts the
+                issuer itself (hawser trust render). It takes member controllers there
 
 --lifetime is 24h for what Hawser renews and 720h for the rest. No secret is ever printed.`,
 		Example: `  hawser join alpha --remote-context alpha-admin
@@ -67,7 +72,9 @@ Ways to authenticate:
   # the manager reaches it by another address than you do
   hawser join gamma --remote-context gamma-admin --server https://10.0.0.7:6443
   # an EKS cluster, where you are an admin by your own AWS credentials
-  hawser join prod --auth eks --region eu-north-1 --identity staging --from-eks --access-entry`,
+  hawser join prod --auth eks --region eu-north-1 --identity staging --from-eks --access-entry
+  # nothing stored, nothing to renew: that cluster believes this one's own issuer
+  hawser join delta --remote-context delta-admin --auth oidc --gate-url https://gate.delta.example.com/token --gate-ca-file gate.pem`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j := &joining{d: d, flags: f, name: args[0], given: cmd.Flags().Changed}
@@ -79,7 +86,7 @@ Ways to authenticate:
 	}
 	f.remote.add(cmd, "where you are an admin (required, or --from-eks)")
 	flags := cmd.Flags()
-	flags.StringVar(&f.auth, "auth", "", "way to authenticate: bearerToken, mtls, kubeconfig or eks (default: as it is, bearerToken for a new cluster)")
+	flags.StringVar(&f.auth, "auth", "", "way to authenticate: bearerToken, mtls, kubeconfig, eks or oidc (default: as it is, bearerToken for a new cluster)")
 	flags.StringVar(&f.renew, "renew", "", "with --auth mtls: csr or watch (default: csr if the member controllers run there)")
 	flags.StringSliceVar(&f.capabilities, "capabilities", nil, "what the connection is for: connect (always), endpoints")
 	flags.StringVar(&f.server, "server", "", "address by which the manager reaches the remote cluster (default: that of the context)")
@@ -92,10 +99,11 @@ Ways to authenticate:
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print every object on each side, and change nothing")
 	flags.BoolVar(&f.replace, "replace", false, "go on although NAME is another cluster now, or a Secret of yours would be overwritten")
 	f.eks.add(cmd)
+	f.oidc.add(cmd)
 	fixed := func(flag string, values ...string) {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
-	fixed("auth", "bearerToken", "mtls", "kubeconfig", "eks")
+	fixed("auth", "bearerToken", "mtls", "kubeconfig", "eks", "oidc")
 	fixed("renew", "csr", "watch")
 	fixed("capabilities", "connect", "endpoints")
 	return cmd
@@ -104,9 +112,9 @@ Ways to authenticate:
 // validate refuses what needs no cluster to be refused.
 func (f *joinFlags) validate(name string) error {
 	switch v1alpha1.AuthType(f.auth) {
-	case "", v1alpha1.AuthBearerToken, v1alpha1.AuthMTLS, v1alpha1.AuthKubeconfig, v1alpha1.AuthEKS:
+	case "", v1alpha1.AuthBearerToken, v1alpha1.AuthMTLS, v1alpha1.AuthKubeconfig, v1alpha1.AuthEKS, v1alpha1.AuthOIDC:
 	default:
-		return usageError("--auth %q: join knows bearerToken, mtls, kubeconfig and eks", f.auth)
+		return usageError("--auth %q: join knows bearerToken, mtls, kubeconfig, eks and oidc", f.auth)
 	}
 	switch {
 	case member.ValidateLocal(name) != nil: // the same rule as for RemoteClusters
@@ -131,6 +139,9 @@ func (j *joining) run(ctx context.Context) error {
 		return err
 	}
 	if err := j.validateEKS(); err != nil {
+		return err
+	}
+	if err := j.validateOIDC(); err != nil {
 		return err
 	}
 	if err := j.prepare(ctx); err != nil {

@@ -24,8 +24,11 @@ func (j *joining) apply(ctx context.Context) error {
 	if err := j.applyMember(ctx); err != nil {
 		return err
 	}
-	if j.auth.Type == v1alpha1.AuthEKS {
+	switch j.auth.Type {
+	case v1alpha1.AuthEKS:
 		return j.applyEKS(ctx)
+	case v1alpha1.AuthOIDC:
+		return j.applyOIDC(ctx)
 	}
 
 	list := changes{d: j.d, title: "In the local cluster:"}
@@ -59,6 +62,9 @@ func (j *joining) apply(ctx context.Context) error {
 // applyMember installs the member side. While a cluster moves to another identity the old one keeps
 // its rights, so that the connection goes on; settle takes them away.
 func (j *joining) applyMember(ctx context.Context) error {
+	if j.auth.Type == v1alpha1.AuthOIDC {
+		return j.applyFederation(ctx)
+	}
 	list := changes{d: j.d, title: "In the remote cluster:"}
 	options := j.options
 	if j.moving {
@@ -91,6 +97,12 @@ func (j *joining) settle(ctx context.Context) error {
 		return nil
 	}
 	list := changes{d: j.d, title: "In the remote cluster, where the old identity is of no more use:"}
+	if j.auth.Type == v1alpha1.AuthOIDC {
+		return j.settleOIDC(ctx, list.report)
+	}
+	if err := j.leaveOIDC(ctx, list.report); err != nil {
+		return err
+	}
 	if err := install.Apply(ctx, j.there.Client, j.options, list.report); err != nil {
 		return err
 	}

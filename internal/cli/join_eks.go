@@ -218,9 +218,9 @@ func (j *joining) grantEntry(ctx context.Context, dryRun bool) error {
 	return nil
 }
 
-// forgetStored deletes the Secrets that an earlier way to authenticate needed, and eks does not.
+// forgetStored deletes the Secrets that an earlier way to authenticate needed, and this one does not.
 func (j *joining) forgetStored(ctx context.Context) error {
-	if j.auth.Type != v1alpha1.AuthEKS {
+	if !storesNothing(j.auth.Type) {
 		return nil
 	}
 	list := changes{d: j.d, title: "In the local cluster, where nothing is stored any more:"}

@@ -43,6 +43,7 @@ type joining struct {
 	moving      bool          // from one identity of a member install to another
 	account     string        // that the EKS cluster is in, where AWS was asked
 	entry       access.Target // to be granted, with --access-entry
+	federation  *federation   // what the remote cluster is told, with auth.type oidc
 
 	fresh bool // a credential was made
 }
@@ -71,7 +72,7 @@ func (j *joining) prepare(ctx context.Context) error {
 	if j.auth, err = j.decideAuth(ctx); err != nil {
 		return err
 	}
-	if err := j.refuseEKSFlags(j.auth.Type); err != nil {
+	if err := errors.Join(j.refuseEKSFlags(j.auth.Type), j.refuseOIDCFlags(j.auth.Type)); err != nil {
 		return err
 	}
 	j.lifetime = j.flags.lifetime
@@ -94,9 +95,9 @@ func (j *joining) decideMove() bool {
 	}
 	old, own := ownSubject(rc.Status.Credential.Subject, j.local)
 	switch {
-	case rc.Spec.Auth.Type == v1alpha1.AuthEKS:
-		return j.auth.Type != v1alpha1.AuthEKS
-	case own && j.auth.Type == v1alpha1.AuthEKS:
+	case storesNothing(rc.Spec.Auth.Type):
+		return j.auth.Type != rc.Spec.Auth.Type
+	case own && storesNothing(j.auth.Type):
 		return true
 	}
 	return own && (old == member.ServiceAccount) != (j.options.Identity == member.ServiceAccount)
@@ -104,7 +105,7 @@ func (j *joining) decideMove() bool {
 
 // renews reports whether Hawser will renew the credential by itself.
 func (j *joining) renews() bool {
-	return j.auth.Type == v1alpha1.AuthBearerToken || j.auth.Type == v1alpha1.AuthEKS || j.auth.RenewsByCSR()
+	return j.auth.Type == v1alpha1.AuthBearerToken || storesNothing(j.auth.Type) || j.auth.RenewsByCSR()
 }
 
 // endpoint is how the manager will reach the cluster: as the context does, unless flags say otherwise.
@@ -223,6 +224,10 @@ func (j *joining) decideAuth(ctx context.Context) (v1alpha1.Auth, error) {
 		var err error
 		auth.EKS, err = j.decideEKS(ctx)
 		return auth, err
+	case v1alpha1.AuthOIDC:
+		var err error
+		auth.OIDC, err = j.decideOIDC(ctx)
+		return auth, err
 	default:
 		return auth, fmt.Errorf("join makes no credential for auth.type %s, which the RemoteCluster has: say with --auth what to move it to", auth.Type)
 	}
@@ -291,6 +296,9 @@ func (j *joining) memberOptions() member.Options {
 	}
 	if j.auth.Type == v1alpha1.AuthKubeconfig { // which here holds a token of the connection's account
 		o.Identity = member.ServiceAccount
+	}
+	if j.federation != nil {
+		o.Users = []string{j.federation.user}
 	}
 	if j.existing != nil {
 		o.Requires = j.existing.Spec.Requires

@@ -113,7 +113,7 @@ func accomplished(rc *v1alpha1.RemoteCluster, now time.Time) string {
 
 // printPlan prints every object on each side.
 func (j *joining) printPlan(ctx context.Context) error {
-	objs := member.Objects(j.options)
+	objs := j.remoteObjects()
 	uid, err := install.NamespaceUID(ctx, j.there.Client, j.local)
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func (j *joining) printPlan(ctx context.Context) error {
 		return err
 	}
 	objs = []client.Object{j.remoteCluster(j.existing)}
-	if j.auth.Type != v1alpha1.AuthEKS {
+	if !storesNothing(j.auth.Type) {
 		secret := j.secret()
 		secret.StringData = map[string]string{}
 		for _, key := range secretKeys(j.auth.Type) {
@@ -144,12 +144,16 @@ func (j *joining) printPlan(ctx context.Context) error {
 		v1alpha1.AuthKubeconfig:  "a kubeconfig with a token of this account, by a TokenRequest",
 	}[j.auth.Type]
 	fmt.Fprintf(j.d.out, "# In the remote cluster %s. Everything of this connection is owned by its namespace.\n%s", j.clusterID, remote)
-	if j.auth.Type == v1alpha1.AuthEKS {
-		if err := j.eksPlan(ctx); err != nil {
-			return err
-		}
-	} else {
+	switch j.auth.Type {
+	case v1alpha1.AuthEKS:
+		err = j.eksPlan(ctx)
+	case v1alpha1.AuthOIDC:
+		err = j.oidcPlan()
+	default:
 		fmt.Fprintf(j.d.out, "---\n# Then, unless the present one still works: %s, good for %s.\n", how, j.lifetime)
+	}
+	if err != nil {
+		return err
 	}
 	_, err = fmt.Fprintf(j.d.out, "# In the local cluster %q.\n%s", j.local, local)
 	return err

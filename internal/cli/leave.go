@@ -91,6 +91,9 @@ func (l *leaving) run(ctx context.Context) error {
 	}
 	if l.there != nil {
 		remote := &changes{d: l.d, title: "In the remote cluster:"}
+		if err := install.RemoveFederation(ctx, l.there.Client, l.local, remote.report); err != nil {
+			return fmt.Errorf("leaving cluster %q: %w", l.name, err)
+		}
 		if err := install.Remove(ctx, l.there.Client, l.local, remote.report); err != nil {
 			return fmt.Errorf("leaving cluster %q: %w", l.name, err)
 		}
@@ -103,6 +106,9 @@ func (l *leaving) run(ctx context.Context) error {
 	useful := "They are of no use to anybody once the credentials have expired."
 	if l.entry != nil {
 		useful = "They serve whoever else is in the group " + v1alpha1.MembersGroup + " there."
+	}
+	if l.rc.Spec.Auth.OIDC != nil {
+		useful = "The AccessGrant there lets the manager's account of this cluster in for as long as it is there."
 	}
 	fmt.Fprintf(l.d.err, `In the remote cluster, namespace %q and the roles and bindings of this connection may be left: %s.
 %s Remove them with
@@ -189,6 +195,9 @@ func (l *leaving) removeFinalizer(ctx context.Context) error {
 func (l *leaving) leftBehind(ctx context.Context) string {
 	if l.entry != nil {
 		return "an identity in AWS has no right to remove itself"
+	}
+	if l.rc.Spec.Auth.OIDC != nil {
+		return "an identity of a trusted issuer has no right to remove itself"
 	}
 	if c := l.rc.Status.Credential; c == nil {
 		return "the connection never had a credential that was accepted"

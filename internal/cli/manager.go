@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/internal/controller/clusterprofile"
 	"github.com/hawser-io/hawser/internal/manager"
 	"github.com/hawser-io/hawser/inventory/capa"
 	"github.com/hawser-io/hawser/member"
@@ -25,11 +26,16 @@ run: with --leader-elect one acts and the others stand by.`,
 		Example: `  hawser manager --cluster-name primary
   hawser manager --cluster-name hub --management-only --default-cluster alpha
   # with the EKS clusters that Cluster API provisions; its roles are in config/cluster-api
-  hawser manager --cluster-name hub --cluster-api`,
+  hawser manager --cluster-name hub --cluster-api
+  # with a ClusterProfile for each cluster, for others to read; the role is in config/clusterprofile
+  hawser manager --cluster-name hub --publish-clusterprofiles hawser-clusterprofiles`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := member.ValidateLocal(o.ClusterName); err != nil {
 				return usageError("--cluster-name: %w", err)
+			}
+			if o.Profiles.Manager != "" && o.Profiles.Namespace == "" {
+				return usageError("--cluster-manager-name is only for --publish-clusterprofiles")
 			}
 			here, err := d.local()
 			if err != nil {
@@ -45,6 +51,11 @@ run: with --leader-elect one acts and the others stand by.`,
 	flags.StringVar(&o.DefaultCluster, "default-cluster", "", "cluster that answers what must have one answer (default: the local one)")
 	flags.StringVar(&o.ClusterAPI, "cluster-api", "", "connect to the EKS clusters that Cluster API provisions, too; the value is the namespace of its provider for AWS, where the Secrets of static identities are")
 	flags.Lookup("cluster-api").NoOptDefVal = capa.DefaultNamespace
+	flags.StringVar(&o.Profiles.Namespace, "publish-clusterprofiles", "", "publish each RemoteCluster as a ClusterProfile in this namespace, for others to read (default: nothing is published)")
+	flags.StringVar(&o.Profiles.Manager, "cluster-manager-name", "", "with --publish-clusterprofiles: name of the cluster manager that they have; several in one namespace need names of their own (default \""+clusterprofile.DefaultManager+"\")")
+	flags.StringVar(&o.TokenDir, "token-dir", "", "directory of the pod's projected tokens, which auth.type oidc may use")
+	flags.StringVar(&o.SPIFFESocket, "spiffe-endpoint-socket", "", "address of the Workload API of SPIFFE, unix:///path (default: $SPIFFE_ENDPOINT_SOCKET)")
+	flags.StringVar(&o.ExecProviders, "exec-providers", "", "file that says which plugins auth.type exec may select")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let several managers stand by for one")
 	flags.StringVar(&o.MetricsAddr, "metrics-bind-address", ":8080", `address of /metrics; "0" for none`)
 	flags.StringVar(&o.ProbeAddr, "health-probe-bind-address", ":8081", `address of /healthz and /readyz; "0" for none`)

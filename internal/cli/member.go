@@ -11,6 +11,6 @@ func newMember(d *deps) *cobra.Command {
 		Short:   "What runs and what is installed in remote clusters",
 		Args:    cobra.NoArgs,
 	}
-	cmd.AddCommand(newMemberManifests(d), newMemberControllers(d))
+	cmd.AddCommand(newMemberManifests(d), newMemberControllers(d), newMemberIdentity(d))
 	return cmd
 }

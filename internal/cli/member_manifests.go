@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/config/crd"
 	"github.com/hawser-io/hawser/internal/version"
 	"github.com/hawser-io/hawser/member"
 )
@@ -22,16 +24,22 @@ type manifestsFlags struct {
 	groups       []string
 	maxLifetime  time.Duration
 	controllers  bool
+	gate         bool
+	grantable    []string
 }
 
 func newMemberManifests(d *deps) *cobra.Command {
 	var f manifestsFlags
 	cmd := &cobra.Command{
-		Use:   "manifests --local NAME",
+		Use:   "manifests [--local NAME] [--controllers [--gate]]",
 		Short: "Print the YAML of what a remote cluster needs, for review",
 		Long: `Print, as YAML, what a remote cluster needs so that the local cluster of the given name can
 connect to it: what hawser join installs, for those who review before they apply. It reads
 and writes no cluster.
+
+--controllers adds what the member controllers need: the kinds TrustedIssuer and AccessGrant, their
+account and rights, and the policies that bound them and whoever writes grants. --gate adds the gate.
+With either, --local may be left out.
 
 --requires names a file with rules as in spec.requires of a RemoteCluster: a list of
 {apiGroups, resources, verbs, resourceNames}, or an object with the key requires.
@@ -40,14 +48,11 @@ With --auth eks it is whoever an access entry puts into the group hawser-members
 		Example: `  hawser member manifests --local primary > member.yaml
   hawser member manifests --local primary --capabilities endpoints --requires rules.yaml
   hawser member manifests --local primary --auth mtls --renew csr --controllers | kubectl --context alpha-admin apply -f -
-  hawser member manifests --local primary --auth eks | kubectl --context prod-admin apply -f -`,
+  hawser member manifests --local primary --auth eks | kubectl --context prod-admin apply -f -
+  hawser member manifests --controllers --gate --grantable-roles view,edit | kubectl --context alpha-admin apply -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			o, err := f.options()
-			if err != nil {
-				return err
-			}
-			text, err := member.YAML(member.Objects(o))
+			text, err := f.text()
 			if err != nil {
 				return err
 			}
@@ -56,7 +61,7 @@ With --auth eks it is whoever an access entry puts into the group hawser-members
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.local, "local", "", "name of the local cluster (required)")
+	flags.StringVar(&f.local, "local", "", "name of the local cluster (required without --controllers)")
 	flags.StringVar(&f.auth, "auth", string(v1alpha1.AuthBearerToken), "how the connection authenticates: bearerToken, mtls, kubeconfig or eks")
 	flags.StringVar(&f.renew, "renew", string(v1alpha1.RenewByWatch), "with --auth mtls: csr or watch")
 	flags.StringSliceVar(&f.capabilities, "capabilities", nil, "what the connection is for: connect (always), endpoints")
@@ -64,16 +69,44 @@ With --auth eks it is whoever an access entry puts into the group hawser-members
 	flags.StringSliceVar(&f.users, "users", nil, "users that get the same rights")
 	flags.StringSliceVar(&f.groups, "groups", nil, "groups that get the same rights")
 	flags.DurationVar(&f.maxLifetime, "max-token-lifetime", member.DefaultMaxTokenLifetime, "longest lifetime of the connection's tokens")
-	flags.BoolVar(&f.controllers, "controllers", false, "add the account and rights of the member controllers")
-	_ = cmd.MarkFlagRequired("local")
+	flags.BoolVar(&f.controllers, "controllers", false, "add the kinds, the account and the rights of the member controllers")
+	flags.BoolVar(&f.gate, "gate", false, "with --controllers: add the account and rights of the gate")
+	flags.StringSliceVar(&f.grantable, "grantable-roles", nil, "with --controllers: the only ClusterRoles that the member controllers may bind (default: all that the author of a grant may bind)")
 	_ = cmd.MarkFlagFilename("requires", "yaml", "yml", "json")
 	return cmd
+}
+
+// text is everything that the flags ask for, kinds first.
+func (f *manifestsFlags) text() ([]byte, error) {
+	if !f.controllers && (f.gate || len(f.grantable) > 0) {
+		return nil, usageError("--gate and --grantable-roles need --controllers")
+	}
+	if !f.controllers && f.local == "" {
+		return nil, usageError("name the local cluster by --local, or ask for --controllers")
+	}
+	var objs []client.Object
+	if f.local == "" {
+		objs = member.ControllerObjects(member.ControllerOptions{Gate: f.gate, GrantableRoles: f.grantable})
+	} else {
+		o, err := f.options()
+		if err != nil {
+			return nil, err
+		}
+		objs = member.Objects(o)
+	}
+	text, err := member.YAML(objs)
+	if err != nil || !f.controllers {
+		return text, err
+	}
+	kinds, err := crd.YAML(crd.TrustedIssuers, crd.AccessGrants)
+	return append(kinds, text...), err
 }
 
 func (f *manifestsFlags) options() (member.Options, error) {
 	o := member.Options{
 		Local: f.local, Users: f.users, Groups: f.groups,
-		MaxTokenLifetime: f.maxLifetime, Version: version.String(), Controllers: f.controllers,
+		MaxTokenLifetime: f.maxLifetime, Version: version.String(),
+		Controllers: f.controllers, Gate: f.gate, GrantableRoles: f.grantable,
 	}
 	auth := v1alpha1.Auth{Type: v1alpha1.AuthType(f.auth)}
 	switch auth.Type {

@@ -118,13 +118,16 @@ func (r *revoking) prepare(ctx context.Context) error {
 	if err := r.refuseHalf(); err != nil {
 		return err
 	}
+	if r.rc.Spec.Auth.OIDC != nil && r.there == nil {
+		return usageError("an identity of a trusted issuer has no right to cut itself off: use your own with --remote-context CONTEXT")
+	}
 	r.conn, r.connErr = r.d.open(ctx, r.here, r.rc, r.local)
 	return r.identify()
 }
 
 // identify finds out which identity of ours the credential is of.
 func (r *revoking) identify() error {
-	if r.entry != nil {
+	if r.entry != nil || r.rc.Spec.Auth.OIDC != nil {
 		r.identity = member.Foreign
 		return nil
 	}
@@ -171,6 +174,9 @@ func (r *revoking) cut(ctx context.Context) error {
 	list := changes{d: r.d, title: "In the remote cluster:"}
 	if r.entry != nil {
 		return r.cutEKS(ctx, &list)
+	}
+	if r.rc.Spec.Auth.OIDC != nil {
+		return r.cutOIDC(ctx, &list)
 	}
 	if r.there != nil {
 		if r.identity == member.ServiceAccount || r.identity == member.Foreign {
@@ -221,6 +227,8 @@ func (r *revoking) confirm(ctx context.Context, cut time.Time) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) && r.entry != nil:
 		return timeoutError("the remote cluster still accepts the identity after %s: it has rights, or an access entry, that did not come from Hawser here: hawser aws check %s", revokedWithin, r.name)
+	case errors.Is(err, context.DeadlineExceeded) && r.rc.Spec.Auth.OIDC != nil:
+		return timeoutError("the remote cluster still accepts the identity after %s: it has rights that did not come from the grant of join, or the member controllers do not run there", revokedWithin)
 	case errors.Is(err, context.DeadlineExceeded):
 		return timeoutError("the remote cluster still accepts the credential after %s: cut it off by your own rights: hawser revoke %s --remote-context CONTEXT", revokedWithin, r.name)
 	case err != nil:
@@ -235,6 +243,10 @@ func (r *revoking) aftermath() {
 	out := r.d.out
 	if r.entry != nil {
 		r.aftermathEKS()
+		return
+	}
+	if r.rc.Spec.Auth.OIDC != nil {
+		r.aftermathOIDC()
 		return
 	}
 	fmt.Fprintf(out, "RemoteCluster %q and its Secrets are still here, with the dead credential.\n", r.name)

@@ -35,7 +35,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	code := awstest.Run(m, fleettest.Options{Clusters: []string{"primary", "alpha", "beta", "eks"}}, "eks")
+	code := awstest.Run(m, fleettest.Options{Clusters: []string{"primary", "alpha", "beta", "eks"}, Trust: []string{"beta=primary"}}, "eks")
 	// When every test has run: nothing that the suite logged or wrote shows a secret that it used.
 	leaks, searched := searchForSecrets()
 	for _, leak := range leaks {
@@ -59,6 +59,9 @@ type hub struct {
 	config  *rest.Config // of the manager's service account
 	inFleet bool         // the local cluster is in its own fleet
 	capa    string       // the namespace of Cluster API's provider, where its clusters are connected to
+	publish string       // the namespace that ClusterProfiles are published in
+	tokens  string       // the directory of the pod's projected tokens
+	plugins string       // the operator's file of them
 	stop    func()
 	stopped atomic.Bool
 }
@@ -152,6 +155,8 @@ func (h *hub) start() {
 	go func() {
 		ended <- manager.Run(ctx, manager.Options{
 			ClusterName: h.local, ManagementOnly: !h.inFleet, Config: h.config, Log: logged, ProbeInterval: time.Second, ClusterAPI: h.capa,
+			Profiles: manager.Profiles{Namespace: h.publish},
+			TokenDir: h.tokens, ExecProviders: h.plugins,
 			MetricsAddr: "0", ProbeAddr: "0", Started: func(f *fleet.Links) { started <- f },
 		})
 	}()

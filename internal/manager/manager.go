@@ -25,6 +25,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/credential/exec"
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/internal/controller/remotecluster"
 	"github.com/hawser-io/hawser/internal/version"
@@ -61,6 +62,14 @@ type Options struct {
 	// ClusterAPI is the namespace of Cluster API's provider for AWS, whose clusters are connected to by
 	// themselves. Empty: they are not.
 	ClusterAPI string
+	// Profiles are what others read of the clusters.
+	Profiles Profiles
+	// TokenDir is where the pod's projected tokens are, for auth.type oidc. Empty: nowhere.
+	TokenDir string
+	// SPIFFESocket is the address of the Workload API. Empty means SPIFFE_ENDPOINT_SOCKET.
+	SPIFFESocket string
+	// ExecProviders is the file that says which plugins auth.type exec may select. Empty: none.
+	ExecProviders string
 	// Config reaches the local cluster.
 	Config *rest.Config
 	Log    logr.Logger
@@ -81,7 +90,12 @@ func (o *Options) complete() error {
 	if o.ManagementOnly && o.DefaultCluster == o.ClusterName {
 		return errors.New("--default-cluster cannot be the local cluster where --management-only keeps that out of the fleet")
 	}
-	return nil
+	if o.ExecProviders != "" {
+		if _, err := exec.ReadProviders(o.ExecProviders); err != nil {
+			return fmt.Errorf("--exec-providers: %w", err)
+		}
+	}
+	return checkTokenDir(o.TokenDir)
 }
 
 // Scheme knows the kinds that the manager reads and writes.
@@ -118,10 +132,14 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	sources := Sources{
+		Client: clientset, Config: mgr.GetConfig(), Namespace: o.Namespace, Clock: clock.RealClock{}, AWS: inAWS, Objects: mgr.GetClient(),
+		TokenDir: o.TokenDir, SPIFFESocket: o.SPIFFESocket, ExecProviders: o.ExecProviders,
+	}
 	reconciler := &remotecluster.Reconciler{
 		Client:     mgr.GetClient(),
 		Fleet:      links,
-		Source:     Sources{Client: clientset, Config: mgr.GetConfig(), Namespace: o.Namespace, Clock: clock.RealClock{}, AWS: inAWS}.New,
+		Source:     sources.New,
 		Secrets:    secrets,
 		Events:     mgr.GetEventRecorder("hawser"),
 		Local:      o.ClusterName,
@@ -134,6 +152,14 @@ func Run(ctx context.Context, o Options) error {
 	if err := inAWS.setUp(mgr, o); err != nil {
 		return err
 	}
+	if err := o.Profiles.setUp(mgr); err != nil {
+		return err
+	}
+	endRequests, err := setUpRequests(ctx, mgr, links, o)
+	if err != nil {
+		return err
+	}
+	defer endRequests()
 	if err := mgr.Add(&presence{client: mgr.GetClient(), options: o}); err != nil {
 		return fmt.Errorf("setting up the local cluster: %w", err)
 	}

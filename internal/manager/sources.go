@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
@@ -26,6 +27,11 @@ type Sources struct {
 	Clock     clock.PassiveClock
 	// AWS is needed for auth.type eks.
 	AWS *AWS
+	// Objects reads RemoteClusters. It is needed for auth.type oidc and exec.
+	Objects client.Reader
+	// TokenDir is where the pod's projected tokens are, SPIFFESocket where the Workload API is, and
+	// ExecProviders the file of the operator's plugins. Empty: there is none.
+	TokenDir, SPIFFESocket, ExecProviders string
 }
 
 // New returns the credential source of a RemoteCluster: one line for each auth.type.
@@ -41,6 +47,14 @@ func (s Sources) New(rc *v1alpha1.RemoteCluster) (credential.Source, error) {
 	case v1alpha1.AuthEKS:
 		if s.AWS != nil {
 			return s.AWS.source(rc, s.Clock), nil
+		}
+	case v1alpha1.AuthOIDC:
+		if s.Objects != nil {
+			return s.oidc(rc), nil
+		}
+	case v1alpha1.AuthExec:
+		if s.Objects != nil {
+			return s.exec(rc), nil
 		}
 	case v1alpha1.AuthInCluster:
 		return &incluster.Source{Config: s.Config}, nil

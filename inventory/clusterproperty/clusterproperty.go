@@ -2,8 +2,8 @@
 // (about.k8s.io, of v1beta1 or v1alpha1), one with its id and one with the ClusterSet that it belongs to. No admission
 // control comes with them, so the rules of the KEP are kept here: an id is never changed, and neither is a membership.
 //
-// A connection reads the id with every full probe, and reports it as status.clusterProperty. To write needs more than
-// the rights that a connection has: see Role.
+// A connection reads both with every full probe, and reports them as status.clusterProperty and status.clusterSet.
+// To write needs more than the rights that a connection has: see Role.
 package clusterproperty
 
 import (
@@ -30,14 +30,11 @@ import (
 // The names that the KEP defines.
 const (
 	ClusterID  = member.ClusterPropertyName
-	ClusterSet = "clusterset.k8s.io"
+	ClusterSet = member.ClusterSetPropertyName
 )
 
-// maxID is how long an id should be at most, by the KEP: it becomes part of DNS names.
+// maxID is what an id should be shorter than, by the KEP: it becomes part of DNS names.
 const maxID = 128
-
-// versions that are understood, best first.
-var versions = []string{"v1beta1", "v1alpha1"}
 
 // Role is a ClusterRole for the cluster that is written to, as YAML.
 //
@@ -111,11 +108,30 @@ func (c *Client) EnsureID(ctx context.Context) (id string, created bool, err err
 		return "", false, fmt.Errorf("reading namespace %q: %w", member.SystemNamespace, err)
 	}
 	id = string(system.GetUID())
-	if faults := validation.IsDNS1123Subdomain(id); len(faults) > 0 || len(id) >= maxID {
-		return "", false, fmt.Errorf("the UID %q of namespace %q is no id: %s", id, member.SystemNamespace, strings.Join(faults, "; "))
+	if err := validID(id); err != nil {
+		return "", false, fmt.Errorf("the UID %q of namespace %q is no id: %w", id, member.SystemNamespace, err)
 	}
 	id, created, err = all.create(ctx, ClusterID, id)
 	return id, created, err
+}
+
+// SetID gives the cluster an id of one's own choice where it has none. The error is a *ConflictError where it has
+// another one.
+func (c *Client) SetID(ctx context.Context, id string) (created bool, err error) {
+	if err := validID(id); err != nil {
+		return false, fmt.Errorf("the id %q of a cluster: %w", id, err)
+	}
+	return c.ensure(ctx, ClusterID, id)
+}
+
+func validID(id string) error {
+	if faults := validation.IsDNS1123Subdomain(id); len(faults) > 0 {
+		return errors.New(strings.Join(faults, "; "))
+	}
+	if len(id) >= maxID {
+		return fmt.Errorf("it has %d characters, and may have %d", len(id), maxID-1)
+	}
+	return nil
 }
 
 // EnsureSet makes the cluster say that it is a member of a ClusterSet. The error is a *ConflictError where it says
@@ -124,40 +140,45 @@ func (c *Client) EnsureSet(ctx context.Context, set string) (created bool, err e
 	if faults := validation.IsDNS1123Subdomain(set); len(faults) > 0 {
 		return false, fmt.Errorf("the name %q of a ClusterSet: %s", set, strings.Join(faults, "; "))
 	}
+	return c.ensure(ctx, ClusterSet, set)
+}
+
+// ensure makes a property, if there is none of that name.
+func (c *Client) ensure(ctx context.Context, name, value string) (created bool, err error) {
 	all, err := c.properties(ctx)
 	if err != nil {
 		return false, err
 	}
-	has, _, err := all.read(ctx, ClusterSet)
+	has, _, err := all.read(ctx, name)
 	if err == nil && has == "" {
-		has, created, err = all.create(ctx, ClusterSet, set)
+		has, created, err = all.create(ctx, name, value)
 	}
-	if err == nil && has != set {
-		err = &ConflictError{ClusterSet, has, set}
+	if err == nil && has != value {
+		err = &ConflictError{name, has, value}
 	}
 	return created, err
 }
 
 // LeaveSet takes back what EnsureSet wrote: a cluster that is no member must not say that it is one. What somebody else
-// wrote is left alone, and is an error.
-func (c *Client) LeaveSet(ctx context.Context) error {
+// wrote is left alone, and is an error. left is the ClusterSet that it was a member of; empty where it was of none.
+func (c *Client) LeaveSet(ctx context.Context) (left string, err error) {
 	all, err := c.properties(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, object, err := all.read(ctx, ClusterSet)
+	set, object, err := all.read(ctx, ClusterSet)
 	if object == nil || err != nil {
-		return err
+		return "", err
 	}
 	if object.GetLabels()[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy {
-		return fmt.Errorf("deleting ClusterProperty %q: it is not Hawser's (no label %s=%s)", ClusterSet, v1alpha1.ManagedByLabel, v1alpha1.ManagedBy)
+		return "", fmt.Errorf("deleting ClusterProperty %q: it is not Hawser's (no label %s=%s)", ClusterSet, v1alpha1.ManagedByLabel, v1alpha1.ManagedBy)
 	}
 	uid := object.GetUID()
 	err = all.Delete(ctx, ClusterSet, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("deleting ClusterProperty %q: %w", ClusterSet, err)
+		return "", fmt.Errorf("deleting ClusterProperty %q: %w", ClusterSet, err)
 	}
-	return nil
+	return set, nil
 }
 
 // properties are those of a cluster, in the best version that it serves.
@@ -172,7 +193,7 @@ func (c *Client) properties(ctx context.Context) (*properties, error) {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("finding ClusterProperties: %w", err)
 	}
-	for _, version := range versions {
+	for _, version := range member.ClusterPropertyVersions() {
 		if slices.ContainsFunc(api.Versions, func(v metav1.GroupVersionForDiscovery) bool { return v.Version == version }) {
 			resource := schema.GroupVersionResource{Group: member.ClusterPropertyGroup, Version: version, Resource: member.ClusterPropertyResource}
 			return &properties{c.objects.Resource(resource), version}, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,6 +63,15 @@ func newWorld(t *testing.T, versions ...string) *world {
 	if err := unstructured.SetNestedSlice(crd.Object, list, "spec", "versions"); err != nil {
 		t.Fatal(err)
 	}
+	if w.serves(crd) {
+		properties := &unstructured.Unstructured{}
+		properties.SetAPIVersion("about.k8s.io/" + versions[0])
+		properties.SetKind("ClusterProperty")
+		if err := w.admin.DeleteAllOf(t.Context(), properties); err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
 	if err := w.admin.Delete(t.Context(), crd.DeepCopy()); client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +93,28 @@ func newWorld(t *testing.T, versions ...string) *world {
 		return err
 	})
 	return w
+}
+
+// serves reports whether the same versions are served already: to make a CRD anew takes seconds.
+func (w *world) serves(want *unstructured.Unstructured) bool {
+	w.t.Helper()
+	now := want.DeepCopy()
+	if err := w.admin.Get(w.t.Context(), client.ObjectKeyFromObject(want), now); err != nil {
+		return false
+	}
+	return cmp.Equal(servedBy(now), servedBy(want)) && len(servedBy(now)) > 0
+}
+
+func servedBy(crd *unstructured.Unstructured) []string {
+	list, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
+	var served []string
+	for _, v := range list {
+		if v := v.(map[string]any); v["served"] == true {
+			served = append(served, v["name"].(string))
+		}
+	}
+	slices.Sort(served)
+	return served
 }
 
 func (w *world) client() *clusterproperty.Client {
@@ -127,7 +159,7 @@ func (w *world) uid() string {
 }
 
 func TestAnIDIsGivenOnce(t *testing.T) {
-	for _, versions := range [][]string{{"v1beta1", "v1alpha1"}, {"v1alpha1"}} {
+	for _, versions := range [][]string{{"v1alpha1"}, {"v1beta1", "v1alpha1"}} {
 		t.Run(fmt.Sprint(versions), func(t *testing.T) {
 			w := newWorld(t, versions...)
 			w.has(clusterproperty.Properties{})
@@ -152,8 +184,27 @@ func TestAnIDThatIsThereStays(t *testing.T) {
 	w.has(clusterproperty.Properties{ID: "alpha.example.com"})
 }
 
+func TestAnIDOfOnesOwn(t *testing.T) {
+	w := newWorld(t, "v1beta1", "v1alpha1")
+	for _, bad := range []string{"Not An ID", strings.Repeat("a", 128)} {
+		if _, err := w.client().SetID(t.Context(), bad); err == nil {
+			t.Errorf("%q was written", bad)
+		}
+	}
+	for _, created := range []bool{true, false} {
+		if made, err := w.client().SetID(t.Context(), "alpha.example.com"); made != created || err != nil {
+			t.Errorf("created %t (%v)", made, err)
+		}
+	}
+	_, err := w.client().SetID(t.Context(), "other")
+	if conflict, ok := errors.AsType[*clusterproperty.ConflictError](err); !ok || conflict.Has != "alpha.example.com" || conflict.Wanted != "other" {
+		t.Errorf("got %v", err)
+	}
+	w.has(clusterproperty.Properties{ID: "alpha.example.com"})
+}
+
 func TestManyAtOnceGiveOneID(t *testing.T) {
-	w := newWorld(t, "v1beta1")
+	w := newWorld(t, "v1beta1", "v1alpha1")
 	var made atomic.Int32
 	var all sync.WaitGroup
 	for range 8 {
@@ -175,7 +226,7 @@ func TestManyAtOnceGiveOneID(t *testing.T) {
 }
 
 func TestMembershipOfAClusterSet(t *testing.T) {
-	w := newWorld(t, "v1beta1")
+	w := newWorld(t, "v1beta1", "v1alpha1")
 	for _, created := range []bool{true, false} {
 		if made, err := w.client().EnsureSet(t.Context(), "prod"); made != created || err != nil {
 			t.Errorf("created %t (%v)", made, err)
@@ -189,32 +240,15 @@ func TestMembershipOfAClusterSet(t *testing.T) {
 	if _, err := w.client().EnsureSet(t.Context(), "Not A Name"); err == nil {
 		t.Error("a name that is none was written")
 	}
-	for range 2 {
-		if err := w.client().LeaveSet(t.Context()); err != nil {
-			t.Error(err)
+	for _, was := range []string{"prod", ""} {
+		if left, err := w.client().LeaveSet(t.Context()); left != was || err != nil {
+			t.Errorf("it left %q (%v)", left, err)
 		}
 	}
 	w.has(clusterproperty.Properties{})
 	w.put("v1beta1", clusterproperty.ClusterSet, "theirs")
-	if err := w.client().LeaveSet(t.Context()); err == nil || !strings.Contains(err.Error(), "it is not Hawser's") {
+	if _, err := w.client().LeaveSet(t.Context()); err == nil || !strings.Contains(err.Error(), "it is not Hawser's") {
 		t.Errorf("got %v", err)
 	}
 	w.has(clusterproperty.Properties{Set: "theirs"})
-}
-
-func TestWithoutTheKind(t *testing.T) {
-	w := newWorld(t)
-	fleettest.Eventually(t, 30*time.Second, func() error { // it takes a moment until discovery knows
-		_, err := w.client().Read(t.Context())
-		if err == nil {
-			return errors.New("it is still there")
-		}
-		if !errors.Is(err, clusterproperty.ErrNotInstalled) {
-			t.Fatal(err)
-		}
-		return nil
-	})
-	if _, _, err := w.client().EnsureID(t.Context()); !errors.Is(err, clusterproperty.ErrNotInstalled) {
-		t.Errorf("got %v", err)
-	}
 }

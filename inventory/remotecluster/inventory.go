@@ -29,7 +29,8 @@ var Role []byte
 // Hawser's manager are the manager's alone, which renews and keeps them.
 //
 //   - A RemoteCluster is a cluster; its name is the object's. Labels of the object are Properties of it, and
-//     so is the cluster's own id, as cluster.clusterset.k8s.io, once Hawser's manager has found it.
+//     so are the cluster's own id and its ClusterSet, as cluster.clusterset.k8s.io and clusterset.k8s.io, once
+//     Hawser's manager has found them.
 //   - The cluster is pinned: to spec.clusterID, or else to the first that answered Hawser's manager. The
 //     program's identity therefore has to be allowed to get the namespace kube-system there.
 //   - One that is disabled is gone, as one that is deleted. While it is being deleted, and something still
@@ -111,11 +112,17 @@ func (i *Inventory) cluster(rc *v1alpha1.RemoteCluster) (inventory.Cluster, erro
 
 func properties(rc *v1alpha1.RemoteCluster) map[string]string {
 	known := maps.Clone(rc.Labels)
-	if id := rc.Status.ClusterProperty; id != "" {
+	for name, value := range map[string]string{
+		member.ClusterPropertyName:    rc.Status.ClusterProperty,
+		member.ClusterSetPropertyName: rc.Status.ClusterSet,
+	} {
+		if value == "" {
+			continue
+		}
 		if known == nil {
 			known = map[string]string{}
 		}
-		known[member.ClusterPropertyName] = id
+		known[name] = value
 	}
 	return known
 }

@@ -218,12 +218,12 @@ func TestAnObjectSaysWhereAndWhichAClusterIsAndNotWhoWeAre(t *testing.T) {
 	if err := h.Get(t.Context(), client.ObjectKey{Name: "where"}, &rc); err != nil {
 		t.Fatal(err)
 	}
-	rc.Status.ClusterID, rc.Status.ClusterProperty = "uid", "berlin"
+	rc.Status.ClusterID, rc.Status.ClusterProperty, rc.Status.ClusterSet = "uid", "berlin", "prod"
 	if err := h.Status().Update(t.Context(), &rc); err != nil {
 		t.Fatal(err)
 	}
 	becomes(t, r, "where", func(c places.Cluster) error {
-		want := map[string]string{"region": "north", "cluster.clusterset.k8s.io": "berlin"}
+		want := map[string]string{"region": "north", "cluster.clusterset.k8s.io": "berlin", "clusterset.k8s.io": "prod"}
 		if diff := cmp.Diff(want, c.Properties); diff != "" || c.Spec.ClusterID != "uid" {
 			return fmt.Errorf("it is pinned to %q and has other properties (-want +got)\n%s", c.Spec.ClusterID, diff)
 		}

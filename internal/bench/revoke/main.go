@@ -51,7 +51,10 @@ func main() {
 		b.Add("connection_s", max(worst["token"], worst["cert"]).Seconds(), "s", note)
 		b.Add("connection_token_s", worst["token"].Seconds(), "s", note)
 		b.Add("connection_cert_s", worst["cert"].Seconds(), "s", note)
-		return nil
+		if err := issuer(b); err != nil {
+			return err
+		}
+		return accessGrant(b)
 	})
 }
 

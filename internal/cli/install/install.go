@@ -39,32 +39,7 @@ const (
 // Apply installs the member side, or changes it to the given options. The options must be valid.
 // What wider options left behind is for Prune.
 func Apply(ctx context.Context, c client.Client, o member.Options, report Report) error {
-	objs := member.Objects(o)
-	own := func(obj client.Object) bool {
-		return isNamespace(obj) && obj.GetName() == v1alpha1.MemberNamespace(o.Local)
-	}
-	for _, obj := range objs {
-		if !own(obj) {
-			continue
-		}
-		if err := applyOne(ctx, c, obj, report); err != nil {
-			return err
-		}
-	}
-	uid, err := NamespaceUID(ctx, c, o.Local)
-	if err != nil {
-		return err
-	}
-	member.SetOwner(objs, uid)
-	for _, obj := range objs {
-		if own(obj) {
-			continue
-		}
-		if err := applyOne(ctx, c, obj, report); err != nil {
-			return err
-		}
-	}
-	return nil
+	return ApplyObjects(ctx, c, o.Local, member.Objects(o), report)
 }
 
 // Prune removes what an earlier install left that the given options do not ask for.

@@ -118,7 +118,7 @@ func (r *Reconciler) create(ctx context.Context, rc *v1alpha1.RemoteCluster) (re
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("creating ClusterProfile %q in namespace %q: %w", profile.GetName(), r.Namespace, err)
 	}
-	log.FromContext(ctx).Info("ClusterProfile created", "remoteCluster", rc.Name, "clusterProfile", profile.GetName())
+	log.FromContext(ctx).Info("ClusterProfile created", "cluster", rc.Name, "clusterID", rc.Status.ClusterID, "clusterProfile", profile.GetName())
 	return reconcile.Result{}, nil
 }
 

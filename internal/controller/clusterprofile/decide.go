@@ -24,7 +24,7 @@ const DefaultManager = "hawser"
 // AccessProvider is the name of the entry by which others get access: by the plugin hawser-auth.
 const AccessProvider = "hawser"
 
-// Properties of our own, beside the ClusterProperty of the cluster.
+// Properties of our own, beside the ClusterProperties of the cluster.
 const (
 	clusterIDProperty     = "hawser.io/cluster-id"
 	memberVersionProperty = "hawser.io/member-version"
@@ -94,7 +94,7 @@ func statusFor(rc *v1alpha1.RemoteCluster, have object, now time.Time) (want obj
 		}
 		setList(want, "conditions", "type", conditionsOf(rc), nil)
 		setList(want, "properties", "name", entries, func(name string) bool {
-			return name == member.ClusterPropertyName || name == clusterIDProperty || name == memberVersionProperty
+			return slices.Contains([]string{member.ClusterPropertyName, member.ClusterSetPropertyName, clusterIDProperty, memberVersionProperty}, name)
 		})
 		setList(want, "accessProviders", "name", access, func(name string) bool { return name == AccessProvider })
 		if version := rc.Status.KubernetesVersion; version != "" {
@@ -181,10 +181,11 @@ func conditionOf(rc *v1alpha1.RemoteCluster, kind, from string) object {
 	}
 }
 
-// propertiesOf are the cluster's own statement of its id, unchanged, and what else is known of it.
+// propertiesOf are the cluster's own statements of its id and its ClusterSet, unchanged, and what else is known of it.
 func propertiesOf(rc *v1alpha1.RemoteCluster) (list []clusterprofile.Property, left []string) {
 	for _, p := range []clusterprofile.Property{
 		{Name: member.ClusterPropertyName, Value: rc.Status.ClusterProperty},
+		{Name: member.ClusterSetPropertyName, Value: rc.Status.ClusterSet},
 		{Name: clusterIDProperty, Value: rc.Status.ClusterID},
 		{Name: memberVersionProperty, Value: rc.Status.MemberVersion},
 	} {

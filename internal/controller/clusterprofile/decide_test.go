@@ -98,6 +98,13 @@ func TestTheStatusThatIsPublished(t *testing.T) {
 			s["properties"] = list(s, "properties")[1:]
 			delete(s, "accessProviders")
 		}), left: "accessProviders: auth.type kubeconfig keeps the address of the cluster to itself"},
+		{name: "a member of a ClusterSet says so", rc: remoteCluster(func(rc *v1alpha1.RemoteCluster) { rc.Status.ClusterSet = "prod" }), have: published(early),
+			want: with(published(late), func(s object) {
+				s["properties"] = append(list(s, "properties"), object{"name": "clusterset.k8s.io", "value": "prod", "lastObservedTime": late})
+			})},
+		{name: "one that has left says so no more", rc: remoteCluster(), have: with(published(early), func(s object) {
+			s["properties"] = append(list(s, "properties"), object{"name": "clusterset.k8s.io", "value": "prod", "lastObservedTime": early})
+		}), want: published(late)},
 		{name: "a value that is too long is left out, and said", rc: remoteCluster(func(rc *v1alpha1.RemoteCluster) { rc.Status.ClusterProperty = long }),
 			want: with(published(late), func(s object) { s["properties"] = list(s, "properties")[1:] }),
 			left: "property cluster.clusterset.k8s.io has 1025 characters, and a ClusterProfile takes 1024"},

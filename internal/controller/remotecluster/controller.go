@@ -61,6 +61,9 @@ type known struct {
 
 // Reconcile brings one connection in step with its object, and the object's status in step with the connection.
 func (r *Reconciler) Reconcile(ctx context.Context, rc *v1alpha1.RemoteCluster) (reconcile.Result, error) {
+	if id := rc.Status.ClusterID; id != "" {
+		ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("cluster", rc.Name, "clusterID", id))
+	}
 	if !rc.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, rc)
 	}

@@ -25,7 +25,12 @@ func apply(status *v1alpha1.RemoteClusterStatus, state connection.State, generat
 	}
 	status.ObservedGeneration = generation
 	keep(&status.ClusterID, state.ClusterID)
-	keep(&status.ClusterProperty, state.ClusterProperty)
+	if state.AboutKnown {
+		status.ClusterProperty, status.ClusterSet = state.ClusterProperty, state.ClusterSet
+	} else {
+		keep(&status.ClusterProperty, state.ClusterProperty)
+		keep(&status.ClusterSet, state.ClusterSet)
+	}
 	keep(&status.KubernetesVersion, state.KubernetesVersion)
 	keep(&status.MemberVersion, state.MemberVersion)
 	if state.Subject != "" {

@@ -65,20 +65,51 @@ func (v *verdict) account() string {
 func (v *verdict) judgeEndpoint(c aws.Cluster) {
 	spec := v.Cluster.Spec
 	ca, _ := base64.StdEncoding.DecodeString(spec.CAData)
-	rejoin := "hawser join " + v.name() + " --from-eks"
 	switch {
 	case c.Server == "":
 		v.add("endpoint", doctor.Skipped, "", "it has none yet")
-	case !sameServer(c.Server, spec.Server) && spec.ProxyURL == "" && spec.TLSServerName == "":
-		v.add("endpoint", doctor.Warning, rejoin, "the API server is at %s, and the spec says %s, which is right only if that leads there", c.Server, spec.Server)
 	case !bytes.Equal(bytes.TrimSpace(ca), bytes.TrimSpace(c.CAData)):
-		v.add("endpoint", doctor.Error, rejoin, "caData is not the CA of the cluster: was it deleted, and made again under the same name?")
+		v.add("endpoint", doctor.Error, v.rejoinAnew(), "caData is not the CA of the cluster: was it deleted, and made again under the same name?")
+	case !sameServer(c.Server, spec.Server) && spec.ProxyURL == "" && spec.TLSServerName == "":
+		v.add("endpoint", doctor.Warning, v.rejoin(), "the API server is at %s, and the spec says %s, which is right only if that leads there", c.Server, spec.Server)
 	default:
 		v.ok("endpoint", "%s, with its CA, as in the spec", spec.Server)
 	}
 	if c.Server != "" && !c.PublicAccess {
 		v.add("endpoint", doctor.Warning, "let the manager run where it reaches the VPC, or set spec.proxyURL", "the API server can be reached only from within its VPC and what is tied to that")
 	}
+}
+
+// rejoin is the command that takes the address and CA over from EKS.
+func (v *verdict) rejoin() string { return "hawser join " + v.name() + " --from-eks" }
+
+// rejoinAnew is how the tokens get to a cluster that was made again. They are bound to the CA that they were
+// proved under; to another one they go only where EKS vouches for it, or where nothing remembers the old one.
+func (v *verdict) rejoinAnew() string {
+	replace := v.rejoin() + " --replace"
+	switch {
+	case v.Cluster.Status.Endpoint == nil: // they were never proved anywhere
+		return replace
+	case v.eks().APIIdentityRef == nil:
+		return "hawser leave " + v.name() + ", then " + v.joinAgain() + "; or " + replace + " --api-identity NAME, with an AWSIdentity that may describe the cluster"
+	case v.cluster.denied != nil:
+		return "allow the identity in auth.eks.apiIdentityRef to describe the cluster, then " + replace
+	}
+	return replace
+}
+
+// joinAgain is the command by which the cluster was joined, as far as its spec tells.
+func (v *verdict) joinAgain() string {
+	command := v.rejoin() + " --auth eks --region " + v.eks().Region
+	for _, f := range []struct{ flag, value string }{{"eks-cluster", v.eks().ClusterName}, {"account", v.eks().AccountID}} {
+		if f.value != "" {
+			command += " --" + f.flag + " " + f.value
+		}
+	}
+	if ref := v.eks().IdentityRef; ref != nil {
+		command += " --identity " + ref.Name
+	}
+	return command
 }
 
 func sameServer(a, b string) bool {

@@ -213,15 +213,54 @@ func TestJudge(t *testing.T) {
 				{"token", "error", "connection refused", "hawser check prod"},
 			},
 		},
-		"the cluster was made anew under its name": {
-			func(_ *Patient, s *Surroundings, f *facts) {
+		"the cluster was made anew under its name before any token was proved there": {
+			func(p *Patient, s *Surroundings, f *facts) {
 				s.AsManager = true
-				f.cluster.cluster.CAData = []byte("another")
+				f.cluster.cluster.Server, f.cluster.cluster.CAData = "https://another.eks.example", []byte("another")
 				f.shown = shown{unreachable: "certificate signed by unknown authority"}
+				p.Cluster.Status.Endpoint = nil
 			},
 			[]want{
-				{"endpoint", "error", "was it deleted, and made again under the same name?", "hawser join prod --from-eks"},
+				{"endpoint", "error", "was it deleted, and made again under the same name?", "hawser join prod --from-eks --replace"},
 				{"token", "error", "unknown authority", "hawser check prod"},
+			},
+		},
+		"the cluster was made anew, and EKS vouches for it": {
+			func(p *Patient, s *Surroundings, f *facts) {
+				s.AsManager = true
+				f.cluster.cluster.Server, f.cluster.cluster.CAData = "https://another.eks.example", []byte("another")
+				f.shown = shown{unreachable: "certificate signed by unknown authority"}
+				p.Cluster.Status.Endpoint = &v1alpha1.EndpointStatus{Server: "https://prod.eks.example"}
+				p.Cluster.Spec.Auth.EKS.APIIdentityRef = &v1alpha1.AWSIdentityRef{Name: "describer"}
+			},
+			[]want{
+				{"endpoint", "error", "was it deleted, and made again under the same name?", "hawser join prod --from-eks --replace"},
+				{"token", "error", "unknown authority", "hawser check prod"},
+			},
+		},
+		"the cluster was made anew, and nobody vouches for it": {
+			func(p *Patient, s *Surroundings, f *facts) {
+				s.AsManager = true
+				f.cluster.cluster.Server, f.cluster.cluster.CAData = "https://another.eks.example", []byte("another")
+				f.shown = shown{unreachable: "certificate signed by unknown authority"}
+				p.Cluster.Status.Endpoint = &v1alpha1.EndpointStatus{Server: "https://prod.eks.example"}
+			},
+			[]want{
+				{"endpoint", "error", "was it deleted, and made again under the same name?", "hawser leave prod, then hawser join prod --from-eks --auth eks --region eu-north-1 --account 444455556666 --identity staging; or hawser join prod --from-eks --replace --api-identity NAME"},
+				{"token", "error", "unknown authority", "hawser check prod"},
+			},
+		},
+		"the cluster was made anew, and the identity that could vouch for it may not ask": {
+			func(p *Patient, s *Surroundings, f *facts) {
+				s.AsManager = true
+				f.cluster.cluster.CAData = []byte("another")
+				f.cluster.denied = &aws.Error{Reason: v1alpha1.ReasonEKSDenied, Repair: "allow eks:DescribeCluster", Err: errors.New("it may not describe the cluster")}
+				p.Cluster.Status.Endpoint = &v1alpha1.EndpointStatus{Server: "https://prod.eks.example"}
+				p.Cluster.Spec.Auth.EKS.APIIdentityRef = &v1alpha1.AWSIdentityRef{Name: "describer"}
+			},
+			[]want{
+				{"cluster", "error", "it may not describe the cluster", "allow eks:DescribeCluster"},
+				{"endpoint", "error", "was it deleted, and made again under the same name?", "allow the identity in auth.eks.apiIdentityRef to describe the cluster, then hawser join prod --from-eks --replace"},
 			},
 		},
 		"the cluster is at another address, and private": {

@@ -1,0 +1,35 @@
+// Package crd owns the CustomResourceDefinitions as they are installed: the generated files of its
+// folder, so that commands can print them. It makes none; `make generate` does, from api/.
+package crd
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+)
+
+//go:embed hawser.io_*.yaml
+var files embed.FS
+
+// Of the cluster that is entered, by plural name: what its owner says about who may come in.
+const (
+	TrustedIssuers = "trustedissuers"
+	AccessGrants   = "accessgrants"
+)
+
+// YAML returns the definitions of the kinds with the given plural names, in that order, as documents
+// for kubectl apply. A name that there is no file for is an error.
+func YAML(plurals ...string) ([]byte, error) {
+	var out bytes.Buffer
+	for _, plural := range plurals {
+		text, err := files.ReadFile("hawser.io_" + plural + ".yaml")
+		if err != nil {
+			return nil, fmt.Errorf("reading the definition of %s: %w", plural, err)
+		}
+		if !bytes.HasPrefix(text, []byte("---\n")) {
+			out.WriteString("---\n")
+		}
+		out.Write(text)
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,171 @@
+package accessrequest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/fleet"
+)
+
+const (
+	// attemptTimeout is the deadline of one attempt, all of its requests together.
+	attemptTimeout = 20 * time.Second
+	// side by side, and attempts a second, are what the requests for one cluster may take of it.
+	sideBySide = 4
+	perSecond  = 10
+)
+
+// Minter asks remote clusters for tokens and looks whether they are still good: side by side, each attempt with
+// its deadline, those for one cluster within a budget of their own. No reconcile waits for it, and a dead
+// cluster costs nobody but its own requests anything. It remembers the tokens for as long as there is somebody who
+// wants them.
+type Minter struct {
+	remote  remote
+	clock   clock.PassiveClock
+	changed func(types.NamespacedName)
+
+	ctx     context.Context //nolint:containedctx // the life of every attempt, ended by Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup // grows only with mu held, and not once ctx has ended
+
+	mu      sync.Mutex
+	entries map[types.NamespacedName]*entry
+	lanes   map[string]*lane
+}
+
+// remote is what attempts are made of.
+type remote interface {
+	// mint makes a token and proves it. It fails with a *refusal where the cluster grants none.
+	mint(ctx context.Context, w want) (held, error)
+	// check asks the cluster about a token. It fails with credential.ErrRefused where that is dead.
+	check(ctx context.Context, w want, h held) error
+}
+
+// lane holds the requests for one cluster to its budget.
+type lane struct {
+	slots chan struct{}
+	pace  *rate.Limiter
+}
+
+// NewMinter returns a minter whose attempts end with ctx, or with Close. local is the name of the local cluster.
+func NewMinter(ctx context.Context, links *fleet.Links, local string, clk clock.PassiveClock) *Minter {
+	return newMinter(ctx, &cluster{links: links, local: local, clock: clk}, clk)
+}
+
+func newMinter(ctx context.Context, r remote, clk clock.PassiveClock) *Minter {
+	m := &Minter{remote: r, clock: clk, entries: map[types.NamespacedName]*entry{}, lanes: map[string]*lane{}}
+	m.ctx, m.cancel = context.WithCancel(ctx)
+	return m
+}
+
+// tell sets who is told, without waiting, when something new is known of a request.
+func (m *Minter) tell(changed func(types.NamespacedName)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changed = changed
+}
+
+// Close ends every attempt and waits until they have ended.
+func (m *Minter) Close() {
+	m.mu.Lock()
+	m.cancel()
+	m.mu.Unlock()
+	m.running.Wait()
+}
+
+// look returns what is known of a request that wants w, and begins an attempt if one is due. found is the token
+// that lies in its output, for a minter that knows nothing yet. It does not wait.
+func (m *Minter) look(key types.NamespacedName, w want, found *held) known {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.clock.Now()
+	e := m.entries[key]
+	if e == nil {
+		e = &entry{held: found}
+		m.entries[key] = e
+	}
+	e.ask(w)
+	if !e.busy && !now.Before(e.due) && m.ctx.Err() == nil {
+		e.busy = true
+		l := m.lane(w.cluster)
+		m.running.Go(func() { m.attempt(key, e, l) }) // ends by its deadline, once its turn has come, or with m.ctx
+	}
+	return e.known(now)
+}
+
+// Forget drops what is known of a request.
+func (m *Minter) Forget(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.entries, key)
+}
+
+func (m *Minter) lane(cluster string) *lane {
+	l := m.lanes[cluster]
+	if l == nil {
+		l = &lane{slots: make(chan struct{}, sideBySide), pace: rate.NewLimiter(perSecond, perSecond)}
+		m.lanes[cluster] = l
+	}
+	return l
+}
+
+func (m *Minter) attempt(key types.NamespacedName, e *entry, l *lane) {
+	if l.pace.Wait(m.ctx) != nil {
+		return
+	}
+	select {
+	case l.slots <- struct{}{}:
+		defer func() { <-l.slots }()
+	case <-m.ctx.Done():
+		return
+	}
+	m.mu.Lock()
+	w, h, current := e.want, e.held, m.entries[key] == e
+	todo := e.step(m.clock.Now())
+	m.mu.Unlock()
+	if !current {
+		return
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, attemptTimeout)
+	defer cancel()
+	outcome := m.try(ctx, w, h, todo)
+	m.mu.Lock()
+	e.learn(w, outcome, m.clock.Now())
+	tell := m.changed
+	current = m.entries[key] == e
+	m.mu.Unlock()
+	if current && m.ctx.Err() == nil && tell != nil {
+		tell(key)
+	}
+}
+
+// try does what is to be done. A token that turns out to be dead is replaced at once.
+func (m *Minter) try(ctx context.Context, w want, h *held, todo step) outcome {
+	if todo == stepCheck {
+		err := m.remote.check(ctx, w, *h)
+		if !isRefused(err) {
+			return outcome{held: h, checkErr: err}
+		}
+		h = nil
+	}
+	fresh, err := m.remote.mint(ctx, w)
+	if err != nil {
+		return outcome{held: h, err: err}
+	}
+	return outcome{held: &fresh}
+}
+
+// held is a token that was minted for a request, and proved.
+type held struct {
+	cred credential.Credential
+	// id is that of the want that it was minted for.
+	id string
+	// subject is who the cluster says the holder is.
+	subject string
+}
