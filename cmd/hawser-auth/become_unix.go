@@ -40,7 +40,7 @@ func refresh(lock *authcache.Lock, key string, env []string) {
 		return
 	}
 	defer null.Close()
-	child, err := os.StartProcess(path, command("3", key, os.Args[1:], "--background"), &os.ProcAttr{
+	child, err := os.StartProcess(path, command("3", key, os.Args[1:], "--background"), &os.ProcAttr{ //nolint:gosec // the program beside us, with our own arguments
 		Env: env, Files: []*os.File{null, null, null, lock.File()}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err == nil {

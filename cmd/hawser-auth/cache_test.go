@@ -263,7 +263,7 @@ func TestItWorksWithoutACache(t *testing.T) {
 			}
 		}, "answering without a cache: making the cache directory"},
 		"others may write there": {func(t *testing.T, p *plugin) {
-			if err := errors.Join(os.MkdirAll(p.cacheDir(), 0o700), os.Chmod(p.cacheDir(), 0o777)); err != nil { //nolint:gosec // that is the point
+			if err := errors.Join(os.MkdirAll(p.cacheDir(), 0o700), os.Chmod(p.cacheDir(), 0o777)); err != nil {
 				t.Fatal(err)
 			}
 		}, "others than its owner may use it"},
@@ -298,5 +298,27 @@ func TestHelpAndErrorsAreThoseOfHawserAuth(t *testing.T) {
 	}
 	if got := p.run(asked, "token", "--file", "token"); got.err == nil || !strings.Contains(got.stderr, "use an absolute path") {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestWhatAProgramDecidesIsNotKept(t *testing.T) {
+	t.Parallel()
+	p := newPlugin(t)
+	program, config := filepath.Join(p.home, "keys"), filepath.Join(p.home, "aws")
+	err := errors.Join(
+		os.WriteFile(program, []byte("#!/bin/sh\necho '{\"Version\":1,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\"}'\n"), 0o700),
+		os.WriteFile(config, []byte("[default]\ncredential_process = "+program+"\n"), 0o600),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.env["AWS_CONFIG_FILE"] = config
+	for range 2 {
+		if got := p.must(asked, "eks", "--cluster-name", "prod", "--region", "eu-north-1"); got.token == "" {
+			t.Error("there is no token")
+		}
+	}
+	if len(p.runs()) != 2 {
+		t.Errorf("hawser ran %d times, want 2: nobody knows what the program depends on", len(p.runs()))
 	}
 }

@@ -36,7 +36,9 @@ func TestMain(m *testing.M) {
 		playHawser(runs)
 	}
 	log.SetLogger(logr.Discard())
-	os.Exit(awstest.Run(m, fleettest.Options{Clusters: []string{"primary", "alpha"}}, "alpha"))
+	code := awstest.Run(m, fleettest.Options{Clusters: []string{"primary", "alpha"}}, "alpha")
+	_ = os.RemoveAll(built)
+	os.Exit(code)
 }
 
 func playHawser(runs string) {
@@ -54,12 +56,15 @@ func playHawser(runs string) {
 
 const waitFor = 30 * time.Second
 
+var built string // by programs
+
 // programs is a folder with hawser-auth, as it is shipped, and hawser, which is this program.
 var programs = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "hawser-auth-test-")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "hawser-auth"), ".").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building hawser-auth: %w: %s", err, out)
 	}

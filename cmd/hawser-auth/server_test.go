@@ -324,7 +324,12 @@ func TestAClusterProfileNamesThePlugin(t *testing.T) {
 			go func() { // ends with ctx
 				ended <- (&clusterprofile.Inventory{Config: o.primary.AdminConfig(), Namespace: o.namespace, Providers: providers}).Run(ctx, &told)
 			}()
-			defer func() { cancel(); <-ended }()
+			defer func() {
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}()
 			fleettest.Eventually(t, waitFor, func() error {
 				if c, ok := told.Clusters()[o.namespace+"/alpha"]; !ok || c.Source == nil {
 					return fmt.Errorf("it is not told: %v", told.Faults())
@@ -416,7 +421,7 @@ func TestOIDCThroughAGate(t *testing.T) {
 			Spec: authenticationv1.TokenReviewSpec{Token: form["subject_token"], Audiences: []string{"hawser:alpha"}},
 		}, metav1.CreateOptions{})
 		if err != nil || review.Status.User.Username != "system:serviceaccount:"+o.namespace+":deployer" || form["scope"] != "deploy" || form["lifetime"] != "1800" {
-			return "", 0, fmt.Errorf("refused: %v, %+v, %s", err, review.Status, form["scope"])
+			return "", 0, fmt.Errorf("refused: %w, %+v, %s", err, review.Status, form["scope"])
 		}
 		return o.token, 30 * time.Minute, nil
 	})

@@ -1,8 +1,8 @@
-// Command demo shows Hawser at work on clusters of its own: a primary and four
-// remote clusters that are reached with four kinds of credentials, one of them
-// through roles of two AWS accounts. It rotates
-// these underneath running watches, lets a cluster vanish and come back, and
-// revokes one. What it prints at the end, and writes into .devfleet/demo.json, it
+// Command demo shows Hawser at work on clusters of its own: a primary and five
+// remote clusters that are reached with five kinds of credentials, one of them
+// through roles of two AWS accounts, and one by the primary's own identity, through a
+// gate. It rotates these underneath running watches, hands out narrow access, lets a
+// cluster vanish and come back, and revokes one. What it prints at the end, and writes into .devfleet/demo.json, it
 // has counted at proxies in front of the API servers.
 //
 // With KEEP=1 it leaves everything running until Ctrl-C.
@@ -59,7 +59,7 @@ func run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, w.close()) }()
 	var r result
 	r.Clusters = len(remotes)
-	for _, step := range []func(context.Context, *world, *result) error{connect, rotate, blackHole, revoke} {
+	for _, step := range []func(context.Context, *world, *result) error{connect, rotate, handOut, blackHole, revoke} {
 		if err := step(ctx, w, &r); err != nil {
 			if ctx.Err() != nil {
 				return errors.New("interrupted")

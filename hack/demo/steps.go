@@ -14,10 +14,11 @@ const patience = 40 * time.Second
 
 // connect joins the remote clusters and counts how many became Ready.
 func connect(ctx context.Context, w *world, r *result) error {
-	heading("Connect four clusters, with four kinds of credentials")
+	heading("Connect five clusters, with five kinds of credentials")
+	special := map[string]func(context.Context, *world) error{eksCluster: connectEKS, gated: connectOIDC}
 	for _, remote := range remotes {
-		if remote.name == eksCluster {
-			if err := connectEKS(ctx, w); err != nil {
+		if join := special[remote.name]; join != nil {
+			if err := join(ctx, w); err != nil {
 				return err
 			}
 			continue
@@ -58,6 +59,7 @@ func rotate(ctx context.Context, w *world, r *result) error {
 		{"alpha", "rotate", "alpha"},
 		{"beta", "rotate", "beta"},
 		{eksCluster, "rotate", eksCluster},
+		{gated, "rotate", gated},
 	}
 	for _, rotation := range rotations {
 		name, args := rotation[0], rotation[1:]
@@ -99,7 +101,7 @@ func blackHole(ctx context.Context, w *world, r *result) error {
 	if err := w.hawserFails(ctx, everything, "clusters"); err != nil {
 		return err
 	}
-	for _, name := range []string{"alpha", "beta", eksCluster} {
+	for _, name := range []string{"alpha", "beta", eksCluster, gated} {
 		took, err := w.watches[name].delivers(ctx)
 		if err != nil {
 			return err

@@ -40,6 +40,7 @@ var remotes = []struct {
 	{"beta", []string{"--auth", "mtls", "--renew", "csr"}},
 	{"gamma", []string{"--auth", "kubeconfig"}},
 	{eksCluster, nil}, // joined by connectEKS
+	{gated, nil},      // joined by connectOIDC
 }
 
 // world is everything that runs.
@@ -49,6 +50,7 @@ type world struct {
 	fleetDir *fleettest.Fleet
 	primary  *fleettest.Cluster
 	cloud    *cloud
+	gate     gateway
 	clusters map[string]*fleettest.Cluster
 	proxies  map[string]*fleettest.HTTPProxy
 	watches  map[string]*watch
@@ -73,7 +75,7 @@ func newWorld(ctx context.Context) (*world, error) {
 		dir: dir, program: program,
 		clusters: map[string]*fleettest.Cluster{}, proxies: map[string]*fleettest.HTTPProxy{}, watches: map[string]*watch{},
 	}
-	heading("Start five clusters: real API servers, on this machine")
+	heading("Start six clusters: real API servers, on this machine")
 	if err := w.startClusters(ctx); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -179,37 +181,58 @@ func (w *world) awaitName(ctx context.Context) error {
 	}
 }
 
-// startControllers runs the member controllers of beta, which approve the renewals of certificates there.
+// startControllers runs the member controllers of beta, which approve the renewals of certificates there, and
+// those of epsilon with its gate.
 func (w *world) startControllers(ctx context.Context) error {
-	beta := w.clusters["beta"]
-	manifests, err := w.command(ctx, "member", "manifests", "--local", primary, "--auth", "mtls", "--renew", "csr", "--controllers").Output()
+	beta, epsilon := w.clusters["beta"], w.clusters[gated]
+	if err := w.startMember(ctx, beta, "--auth", "mtls", "--renew", "csr"); err != nil {
+		return err
+	}
+	if err := w.startMember(ctx, epsilon, "--gate"); err != nil {
+		return err
+	}
+	return w.startGate(ctx, epsilon)
+}
+
+// startMember installs the member side of a cluster and runs its controllers, as their own account.
+func (w *world) startMember(ctx context.Context, c *fleettest.Cluster, args ...string) error {
+	manifests, err := w.command(ctx, append([]string{"member", "manifests", "--local", primary, "--controllers"}, args...)...).Output()
 	if err != nil {
 		return fmt.Errorf("running hawser member manifests: %w", err)
 	}
-	if err := applyYAML(ctx, beta.AdminConfig(), manifests); err != nil {
+	if err := applyYAML(ctx, c.AdminConfig(), manifests); err != nil {
 		return err
 	}
-	config, err := accountConfig(ctx, beta, "hawser-member")
+	config, err := accountConfig(ctx, c, "hawser-member")
 	if err != nil {
 		return err
 	}
-	kubeconfig := filepath.Join(w.dir, "member-controllers.kubeconfig")
+	kubeconfig := filepath.Join(w.dir, c.Name+"-controllers.kubeconfig")
 	if err := writeKubeconfig(kubeconfig, config); err != nil {
 		return err
 	}
-	file, err := os.Create(filepath.Join(w.dir, controllersLog))
+	err = w.start(c.Name+"-"+controllersLog, "member", "controllers", "--kubeconfig", kubeconfig, "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
 	if err != nil {
-		return fmt.Errorf("making the log of the member controllers: %w", err)
+		return err
 	}
-	cmd := exec.Command(w.program, "member", "controllers", "--kubeconfig", kubeconfig, "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
+	said("hawser member controllers runs in %s: it approves renewals, makes grants, and watches over trusted issuers", c.Name)
+	return awaitLease(ctx, c)
+}
+
+// start runs a part of Hawser until the demo ends; its output goes to a file.
+func (w *world) start(log string, args ...string) error {
+	file, err := os.Create(filepath.Join(w.dir, log))
+	if err != nil {
+		return fmt.Errorf("making %s: %w", log, err)
+	}
+	cmd := exec.Command(w.program, args...)
 	cmd.Stdout, cmd.Stderr = file, file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting hawser member controllers: %w", err)
+		return fmt.Errorf("starting hawser %s: %w", args[0], err)
 	}
 	w.processes = append(w.processes, cmd)
-	said("hawser member controllers runs in beta, to approve the renewals of certificates")
-	return awaitLease(ctx, beta)
+	return nil
 }
 
 // close ends everything that runs, in the order in which it depends on each other.

@@ -57,7 +57,7 @@ func Open() (*Cache, error) {
 
 // OpenAt opens the cache in a directory, and makes that where it is missing.
 func OpenAt(dir string) (*Cache, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the user says where their own cache is
 		return nil, fmt.Errorf("making the cache directory: %w", err)
 	}
 	root, err := os.OpenRoot(dir)

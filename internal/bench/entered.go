@@ -39,8 +39,11 @@ type Entered struct {
 	ended []<-chan error
 }
 
-// Enter starts a cluster that can be entered. Call End when done.
+// Enter starts a cluster that can be entered. Without limits the gate has its own. Call End when done.
 func (b *Bench) Enter(name string, limits gate.Limits) (*Entered, error) {
+	if limits == (gate.Limits{}) {
+		limits = gate.DefaultLimits()
+	}
 	c, admin, err := b.Cluster(name)
 	if err != nil {
 		return nil, err

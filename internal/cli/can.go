@@ -83,7 +83,7 @@ func (d *deps) can(ctx context.Context, name, verb, resource string, subject rig
 		return err
 	}
 	for _, warning := range warnings {
-		fmt.Fprintf(d.err, "%s %s\n", d.paint(warn, "Warning:"), oneLine(warning))
+		fmt.Fprintf(d.err, "%s %s\n", d.paint(warn, "Warning:"), shown(warning))
 	}
 	answer, err := asked.Can(ctx, subject, action, d.clock.Now())
 	if err != nil {
@@ -140,15 +140,15 @@ func (d *deps) printAnswer(a rights.Answer) {
 		}
 		switch {
 		case w.Barred != "" && w.Permitted:
-			fmt.Fprintf(d.out, "  %s: the role would allow it, but %s\n", oneLine(who), oneLine(w.Barred))
+			fmt.Fprintf(d.out, "  %s: the role would allow it, but %s\n", shown(who), shown(w.Barred))
 		case w.Barred != "":
-			fmt.Fprintf(d.out, "  %s: no, and %s\n", oneLine(who), oneLine(w.Barred))
+			fmt.Fprintf(d.out, "  %s: no, and %s\n", shown(who), shown(w.Barred))
 		case w.Permitted:
-			fmt.Fprintf(d.out, "  %s: yes: %s\n", oneLine(who), oneLine(w.Reason))
+			fmt.Fprintf(d.out, "  %s: yes: %s\n", shown(who), shown(w.Reason))
 		case w.Reason != "":
-			fmt.Fprintf(d.out, "  %s: no: %s\n", oneLine(who), oneLine(w.Reason))
+			fmt.Fprintf(d.out, "  %s: no: %s\n", shown(who), shown(w.Reason))
 		default:
-			fmt.Fprintf(d.out, "  %s: no\n", oneLine(who))
+			fmt.Fprintf(d.out, "  %s: no\n", shown(who))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -81,7 +82,7 @@ func (d *deps) explainGrant(ctx context.Context, name string, f explainFlags) er
 		return err
 	}
 	for _, what := range e.Unknown {
-		fmt.Fprintf(d.err, "you may not read %s: nothing is said about it\n", what)
+		fmt.Fprintf(d.err, "you may not read %s: nothing is said about it\n", shown(what))
 	}
 	if len(e.Findings)+len(e.Unknown) > 0 {
 		return gaps()
@@ -93,7 +94,7 @@ func (d *deps) printExplanation(e rights.Explanation) {
 	t := table{d: d}
 	ready := []cell{{text: "Ready"}, {text: e.Ready, tone: map[string]tone{"True": good, "False": bad}[e.Ready]}}
 	if e.Reason != "" {
-		ready[1].text += " (" + e.Reason + ")"
+		ready[1].text += " (" + shown(e.Reason) + ")"
 	}
 	rows := [][]cell{cells("Grant", e.Grant), ready, cells("Ends", d.ends(e)), cells("Tokens", "live "+e.MaxLifetime+" at most")}
 	for i, s := range e.Subjects {
@@ -101,16 +102,16 @@ func (d *deps) printExplanation(e rights.Explanation) {
 		if s.Account != "" {
 			text += ", as " + s.Account
 		}
-		rows = append(rows, cells(once(i, "Subjects"), oneLine(text)))
+		rows = append(rows, cells(once(i, "Subjects"), shown(text)))
 	}
 	for i, r := range e.Roles {
-		text := r.Name
+		text := shown(r.Name)
 		if r.Missing {
 			text += " (missing)"
 		}
 		rows = append(rows, cells(once(i, "Roles"), text))
 		for _, rule := range r.Rules {
-			rows = append(rows, cells("", "  "+rule))
+			rows = append(rows, cells("", "  "+shown(rule)))
 		}
 	}
 	where := strings.Join(e.Namespaces, ", ")
@@ -126,7 +127,7 @@ func (d *deps) printExplanation(e rights.Explanation) {
 		if i == 0 {
 			fmt.Fprintf(d.out, "\n%s\n", d.paint(bad, "Missing:"))
 		}
-		fmt.Fprintf(d.out, "  %s\n    repair: %s\n", oneLine(f.What), oneLine(f.Repair))
+		fmt.Fprintf(d.out, "  %s\n    repair: %s\n", shown(f.What), shown(f.Repair))
 	}
 }
 
@@ -135,6 +136,16 @@ func (d *deps) ends(e rights.Explanation) string {
 		return "never by itself"
 	}
 	return fmt.Sprintf("%s (%s)", stamp(*e.EndsAt), inTime(d.clock.Now(), *e.EndsAt))
+}
+
+// shown is text of somebody else's on one line, with nothing in it that a terminal obeys: cluster roles have any name.
+func shown(text string) string {
+	return oneLine(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || unicode.IsSpace(r) {
+			return r
+		}
+		return '?'
+	}, text))
 }
 
 // once is a title for the first of several rows.

@@ -16,7 +16,7 @@ var notAccepted = &protocolError{"invalid_request", "the token was not accepted"
 
 // success is the answer of RFC 8693, section 2.2.1.
 type success struct {
-	AccessToken     string `json:"access_token"` //nolint:gosec // G117: the answer is the one place that the token goes to
+	AccessToken     string `json:"access_token"`
 	IssuedTokenType string `json:"issued_token_type"`
 	TokenType       string `json:"token_type"`
 	ExpiresIn       int64  `json:"expires_in"`

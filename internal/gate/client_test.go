@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/trust/exchange"
@@ -74,5 +76,21 @@ hawser_gate_exchanges_in_flight 0
 	d.figures.forget("b")
 	if n := testutil.CollectAndCount(d.figures.exchanges); n != 2 {
 		t.Errorf("%d counters are left when the issuer is deleted, want 2", n)
+	}
+}
+
+func TestGateIsReadyOnlyWhileItServes(t *testing.T) {
+	s := &server{synced: []cache.InformerSynced{func() bool { return false }}}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := s.Start(ctx); err != nil { // it does not know all issuers and grants, and so listens nowhere
+		t.Error(err)
+	}
+	if err := s.check(nil); err == nil {
+		t.Error("ready without having listened")
+	}
+	s.ready.Store(true)
+	if err := s.check(nil); err != nil {
+		t.Error(err)
 	}
 }

@@ -100,7 +100,7 @@ func (e *exchanger) turn(ctx context.Context) bool {
 	case e.turns <- struct{}{}:
 		return true
 	case <-ctx.Done():
-		return true
+		return false
 	}
 }
 

@@ -24,7 +24,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -79,9 +78,9 @@ func Run(ctx context.Context, o Options) error {
 		o.Clock = clock.RealClock{}
 	}
 	ctrl.SetLogger(o.Log) // for what controller-runtime logs outside of the manager
-	certificate, err := certwatcher.New(o.CertFile, o.KeyFile)
+	certificate, err := readCertificate(o.CertFile, o.KeyFile, o.Clock, o.Log)
 	if err != nil {
-		return fmt.Errorf("reading the serving certificate: %w", err)
+		return err
 	}
 	mgr, err := newManager(o)
 	if err != nil {
@@ -95,7 +94,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("making a client of the cluster: %w", err)
 	}
-	figures := newFigures(func() time.Time { return expiryOf(certificate) })
+	figures := newFigures(certificate.expiry)
 	reports := newReports(mgr.GetClient(), o.Clock, o.Log)
 	known := &view{issuers: newIssuers(audience, o.Log), grants: newGrants(), figures: figures, reports: reports}
 	synced, err := known.follow(ctx, mgr.GetCache())
@@ -103,14 +102,14 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	front := &server{
-		address: o.Address, getCertificate: certificate.GetCertificate, synced: synced, log: o.Log, listening: o.Started,
+		address: o.Address, getCertificate: certificate.get, synced: synced, log: o.Log, listening: o.Started,
 		handler: &exchanger{
 			issuers: known.issuers, grants: known.grants, limits: newLimiter(o.Limits), kube: kube, reports: reports,
 			book: newBook(o.Log), figures: figures, clock: o.Clock, log: o.Log, turns: make(chan struct{}, inFlight),
 		},
 	}
 	err = errors.Join(
-		mgr.Add(certificate), mgr.Add(reports), mgr.Add(front),
+		mgr.Add(reports), mgr.Add(front),
 		mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("gate", front.check),
 	)
 	if err != nil {
@@ -157,13 +156,4 @@ func defaultAudience(ctx context.Context, c client.Reader) (string, error) {
 		return "", fmt.Errorf("reading the id of the cluster: %w", err)
 	}
 	return v1alpha1.DefaultAudience(string(ns.UID)), nil
-}
-
-// expiryOf is when the serving certificate ends, as far as it can be read.
-func expiryOf(w *certwatcher.CertWatcher) time.Time {
-	certificate, err := w.GetCertificate(nil)
-	if err != nil || certificate == nil || certificate.Leaf == nil {
-		return time.Unix(0, 0)
-	}
-	return certificate.Leaf.NotAfter
 }

@@ -355,17 +355,22 @@ func TestLastRequestsAreAnswered(t *testing.T) {
 	})
 	proxy.BlackHoleHTTP()
 	last := make(chan answered, 1)
-	go func() { last <- g.ask(token, nil) }()
+	go func() {
+		got, err := g.tryAsk(g.http, token, nil)
+		if err != nil {
+			got.body = err.Error()
+		}
+		last <- got
+	}()
 	<-asked
 	stopped := make(chan struct{})
 	go func() { g.stop(); close(stopped) }()
 	fleettest.Eventually(t, eventually, func() error { // it takes nobody new
-		conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(g.url, "https://"), "/token"))
-		if err != nil {
-			return nil
+		if conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(g.url, "https://"), "/token")); err == nil {
+			conn.Close()
+			return errors.New("the gate still takes connections")
 		}
-		conn.Close()
-		return errors.New("the gate still takes connections")
+		return nil
 	})
 	proxy.RestoreHTTP()
 	if got := <-last; got.code != http.StatusOK {
@@ -376,6 +381,46 @@ func TestLastRequestsAreAnswered(t *testing.T) {
 	case <-time.After(eventually):
 		t.Error("the gate does not end")
 	}
+}
+
+func TestTokenThatNobodyWaitsForIsWrittenDown(t *testing.T) {
+	e := enter(t)
+	w := e.workload(t)
+	proxy := e.cluster.HTTPProxy(t)
+	g := e.start(func(o *Options) { o.Config = proxy.Through(o.Config) })
+	e.trust("primary", w.cluster)
+	subject := named(w.subject())
+	subject.Issuer.Name = "primary"
+	e.grant("enter", subject)
+	g.mustAsk(w.token(), nil)
+
+	asked := make(chan struct{}, 8)
+	proxy.OnRequest(func(r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/token") {
+			asked <- struct{}{}
+		}
+	})
+	proxy.BlackHoleHTTP()
+	token := w.token()
+	hurried := g.newHTTP()
+	gone := make(chan error, 1)
+	ctx, hangUp := context.WithCancel(t.Context())
+	go func() {
+		_, err := g.tryAskIn(ctx, hurried, token, nil)
+		gone <- err
+	}()
+	<-asked
+	hangUp()
+	if err := <-gone; err == nil {
+		t.Fatal("an answer came through the black hole")
+	}
+	proxy.RestoreHTTP()
+	fleettest.Eventually(t, eventually, func() error {
+		if line := g.log.mustLast(t, "token exchanged"); line["tokenID"] != strings.TrimPrefix(credentialID(token), "JTI=") {
+			return fmt.Errorf("the last audit line is %v", line)
+		}
+		return nil
+	})
 }
 
 func TestAPIServerThatFails(t *testing.T) {

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -119,6 +120,16 @@ func TestAdmit(t *testing.T) {
 				t.Errorf("let in by grant %q as %q, want grant %q", a.grant.Name, a.account, test.want)
 			}
 		})
+	}
+}
+
+func TestOldestOfManyGrantsLetsIn(t *testing.T) {
+	all := newGrants()
+	for i := range 30 { // they come in any order, and are kept in none
+		all.set(granted(fmt.Sprintf("g%02d", i), time.Duration(i)*time.Minute, named(subject)))
+	}
+	if a, err := all.admit("b", subject, "", now); err != nil || a.grant.Name != "g29" {
+		t.Errorf("let in by %v (%v), want g29", a.grant, err)
 	}
 }
 

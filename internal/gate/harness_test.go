@@ -250,9 +250,13 @@ func (g *gate) ask(token string, changes url.Values) answered {
 }
 
 func (g *gate) tryAsk(c *http.Client, token string, changes url.Values) (answered, error) {
+	return g.tryAskIn(g.t.Context(), c, token, changes)
+}
+
+func (g *gate) tryAskIn(ctx context.Context, c *http.Client, token string, changes url.Values) (answered, error) {
 	f := form(changes)
 	f.Set("subject_token", token)
-	request, err := http.NewRequestWithContext(g.t.Context(), http.MethodPost, g.url, strings.NewReader(f.Encode()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url, strings.NewReader(f.Encode()))
 	if err != nil {
 		return answered{}, err
 	}

@@ -18,8 +18,9 @@ import (
 	"github.com/hawser-io/hawser/credential"
 )
 
-// mintTimeout bounds what the API server may take for a token.
-const mintTimeout = 10 * time.Second
+// mintTimeout bounds what the API server may take for a token: with the wait for a turn less than our
+// client waits for, so that the gate is named as what is in trouble.
+const mintTimeout = 8 * time.Second
 
 // minted is a token of an account in v1alpha1.GrantsNamespace, for the API server itself.
 type minted struct {
@@ -30,9 +31,10 @@ type minted struct {
 }
 
 // mint asks the API server for a token. That of an account which is gone is a refusal, everything else
-// that goes wrong is trouble of ours.
+// that goes wrong is trouble of ours. A client that hangs up does not end it: a token that was made is
+// written down, whoever got it.
 func mint(ctx context.Context, kube kubernetes.Interface, account string, life time.Duration) (minted, error) {
-	ctx, cancel := context.WithTimeout(ctx, mintTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mintTimeout)
 	defer cancel()
 	seconds := int64(life / time.Second)
 	answer, err := kube.CoreV1().ServiceAccounts(v1alpha1.GrantsNamespace).CreateToken(ctx, account,

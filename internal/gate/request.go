@@ -55,13 +55,8 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 
 // parse turns parameters into a request. Its errors are for the client, and quote nothing.
 func parse(form url.Values) (request, error) {
-	for name, values := range form {
-		if len(values) != 1 && understood(name) {
-			return request{}, malformed(name + " must be given once")
-		}
-		if name != "subject_token" && understood(name) && len(values[0]) > maxParameter {
-			return request{}, malformed(name + " is too long")
-		}
+	if err := checkCounts(form); err != nil {
+		return request{}, err
 	}
 	switch {
 	case form.Get("grant_type") == "":
@@ -90,6 +85,20 @@ func parse(form url.Values) (request, error) {
 	}, err
 }
 
+// checkCounts refuses parameters that are given twice, of which others might have read the other one.
+func checkCounts(form url.Values) error {
+	for name, values := range form {
+		switch {
+		case !understood(name):
+		case len(values) != 1:
+			return malformed(name + " must be given once")
+		case name != "subject_token" && len(values[0]) > maxParameter:
+			return malformed(name + " is too long")
+		}
+	}
+	return nil
+}
+
 // understood tells the parameters that mean something here. Others are ignored, as RFC 6749 asks.
 func understood(name string) bool {
 	return slices.Contains([]string{"grant_type", "subject_token", "subject_token_type", "requested_token_type", "audience", "scope", "lifetime"}, name)
@@ -100,7 +109,7 @@ func parseLifetime(text string) (time.Duration, error) {
 		return 0, nil
 	}
 	seconds, err := strconv.ParseUint(text, 10, 32)
-	lifetime := time.Duration(seconds) * time.Second //nolint:gosec // 32 bits of seconds fit
+	lifetime := time.Duration(seconds) * time.Second
 	if err != nil || lifetime < minLifetime || lifetime > maxLifetime {
 		return 0, malformed(fmt.Sprintf("lifetime must be a number of seconds from %d to %d", int(minLifetime.Seconds()), int(maxLifetime.Seconds())))
 	}

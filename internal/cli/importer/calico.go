@@ -61,6 +61,11 @@ func (d *draft) useCalico(spec *fields) error {
 		}
 		return err
 	}
+	return d.useInline(spec, store)
+}
+
+// useInline takes what stands in the object itself.
+func (d *draft) useInline(spec *fields, store string) error {
 	if store == "etcdv3" && !spec.has("kubeconfigInline") && !spec.has("k8sAPIEndpoint") {
 		return errors.New("its datastore is etcd: " + noEtcd)
 	}

@@ -169,16 +169,8 @@ func (d *draft) endpoint() error {
 	if d.auth.Kubeconfig != nil || d.auth.Type == v1alpha1.AuthInCluster { // which bring their own
 		return nil
 	}
-	u, err := url.Parse(d.server)
-	switch {
-	case d.server == "":
-		return errors.New("it names no server")
-	case err != nil || u.Hostname() == "" || len(d.server) > 2048 || validHost(u.Hostname()) != nil:
-		return errors.New("its server is no URL")
-	case u.Scheme != "https":
-		return errors.New("its server is not https://: Hawser sends credentials over https only")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.ContainsAny(d.server, "#@"):
-		return errors.New("its server has a user, query or fragment")
+	if err := checkServer(d.server); err != nil {
+		return err
 	}
 	if d.proxy != "" {
 		d.proxy = d.proxyURL(d.proxy)
@@ -192,6 +184,21 @@ func (d *draft) endpoint() error {
 			d.ca = nil
 			d.note(NoCounterpart, "", "the CA is no PEM certificate: put the right one into spec.caData, without which the system's roots are used")
 		}
+	}
+	return nil
+}
+
+func checkServer(server string) error {
+	u, err := url.Parse(server)
+	switch {
+	case server == "":
+		return errors.New("it names no server")
+	case err != nil || u.Hostname() == "" || len(server) > 2048 || validHost(u.Hostname()) != nil:
+		return errors.New("its server is no URL")
+	case u.Scheme != "https":
+		return errors.New("its server is not https://: Hawser sends credentials over https only")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.ContainsAny(server, "#@"):
+		return errors.New("its server has a user, query or fragment")
 	}
 	return nil
 }

@@ -95,10 +95,7 @@ func (n Note) String() string {
 // printable is text on one line, without control characters.
 func printable(text string) string {
 	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsPrint(r):
+		if unicode.IsPrint(r) || unicode.IsSpace(r) {
 			return r
 		}
 		return '?'

@@ -138,23 +138,28 @@ func (r *run) mirrordClusters(from string, multi *fields, entries []*fields) {
 	if multi.has("enabled") && !multi.flag("enabled") {
 		r.result.Notes = append(r.result.Notes, Note{ToDo, from, multi.at("enabled"), "it was switched off: these connections were not in use"})
 	}
-	command := "hawser manager"
-	for _, flag := range []string{"cluster-name", "default-cluster"} {
-		if value := manager[flag]; len(validation.IsDNS1123Label(value)) == 0 {
-			command += " --" + flag + " " + value
-		}
-	}
-	if multi.flag("managementOnly") {
-		command += " --management-only"
-	}
 	multi.ignore("enabled")
-	r.result.Notes = append(r.result.Notes, Note{ToDo, from, "", "start the manager with what stood here: " + command})
+	r.result.Notes = append(r.result.Notes, Note{ToDo, from, "", "start the manager with what stood here: " + managerCommand(manager, multi.flag("managementOnly"))})
 	multi.rest(func(path, why string) {
 		if why == "" {
 			why = "it is about sessions, not connections"
 		}
 		r.result.Notes = append(r.result.Notes, Note{NoCounterpart, from, path, why})
 	})
+}
+
+// managerCommand starts the manager with the given flags.
+func managerCommand(flags map[string]string, managementOnly bool) string {
+	command := "hawser manager"
+	for _, flag := range []string{"cluster-name", "default-cluster"} {
+		if value := flags[flag]; len(validation.IsDNS1123Label(value)) == 0 {
+			command += " --" + flag + " " + value
+		}
+	}
+	if managementOnly {
+		command += " --management-only"
+	}
+	return command
 }
 
 func (d *draft) useMirrord(entry *fields, name string) error {

@@ -56,23 +56,31 @@ func (c Cluster) Action(_ context.Context, verb, resource, subresource, namespac
 	a := &authorizationv1.ResourceAttributes{
 		Verb: verb, Group: found.Group, Resource: found.Resource, Subresource: subresource, Name: name, Namespace: namespace,
 	}
-	switch {
-	case kind == "*":
-	case scope == "":
-		warnings = append(warnings, fmt.Sprintf("the cluster has no resource %q", kind))
-	case scope == meta.RESTScopeNameRoot:
-		if namespace != "" {
-			warnings = append(warnings, fmt.Sprintf("%s are in no namespace: -n is ignored", found.Resource))
-		}
-		a.Namespace = ""
-		if found.Group == "" && found.Resource == "namespaces" {
-			a.Namespace = name // what a request on one namespace carries
-		}
+	if warning := place(a, kind, scope); warning != "" {
+		warnings = append(warnings, warning)
 	}
 	if name != "" && subresource == "" && slices.Contains(subresources(groups, found), name) {
 		warnings = append(warnings, fmt.Sprintf("%s is taken for the object of the name %q: for the subresource say --subresource %s", resource, name, name))
 	}
 	return Action{Resource: a}, warnings, nil
+}
+
+// place takes the namespace away from what has none, and says what is odd.
+func place(a *authorizationv1.ResourceAttributes, kind string, scope meta.RESTScopeName) (warning string) {
+	switch {
+	case kind == "*":
+	case scope == "":
+		return fmt.Sprintf("the cluster has no resource %q", kind)
+	case scope == meta.RESTScopeNameRoot:
+		if a.Namespace != "" {
+			warning = fmt.Sprintf("%s are in no namespace: -n is ignored", a.Resource)
+		}
+		a.Namespace = ""
+		if a.Group == "" && a.Resource == "namespaces" {
+			a.Namespace = a.Name // what a request on one namespace carries
+		}
+	}
+	return warning
 }
 
 // resolve finds the resource that is meant; scope is empty where the cluster has none.

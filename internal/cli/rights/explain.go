@@ -84,6 +84,7 @@ func (c Cluster) Explain(ctx context.Context, name string, now time.Time) (Expla
 	return e.out, nil
 }
 
+// explainer gathers an Explanation. Of connections it needs to know nothing: it looks for what was made, not at what for.
 type explainer struct {
 	Cluster
 	now     time.Time
@@ -112,7 +113,7 @@ func (e *explainer) may(what string, err error) (bool, error) {
 
 // world reads what the grant names.
 func (e *explainer) world(ctx context.Context) error {
-	e.in = grant.World{Issuers: map[string]grant.Issuer{}, Roles: map[string][]rbacv1.PolicyRule{}, Certificates: map[string]bool{}}
+	e.in = grant.World{Issuers: map[string]grant.Issuer{}, Roles: map[string][]rbacv1.PolicyRule{}}
 	for _, name := range e.grant.Spec.ClusterRoles {
 		var role rbacv1.ClusterRole
 		err := e.Client.Get(ctx, client.ObjectKey{Name: name}, &role)

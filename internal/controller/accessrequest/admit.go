@@ -14,7 +14,7 @@ import (
 
 // admit returns the cluster that a request is for, or why it may not have anything of it.
 func (r *Reconciler) admit(ctx context.Context, ar *v1alpha1.AccessRequest) (*v1alpha1.RemoteCluster, *verdict, error) {
-	if false {
+	if ar.Namespace == r.Namespace {
 		v := no(v1alpha1.ReasonNamespaceNotAllowed, fmt.Sprintf("namespace %q is Hawser's own: what is written there would be read as input", r.Namespace))
 		return nil, &v, nil
 	}

@@ -123,6 +123,9 @@ func (e *entry) learn(w want, o outcome, now time.Time) {
 
 func (e *entry) known(now time.Time) known {
 	k := known{err: e.err, due: e.due}
+	if e.busy {
+		k.due = now.Add(checkEvery) // the end of the attempt is told
+	}
 	if e.held != nil && e.held.id == e.want.id && !e.held.cred.ExpiredAt(now) {
 		k.held = e.held
 	}

@@ -16,7 +16,8 @@ import (
 const (
 	// attemptTimeout is the deadline of one attempt, all of its requests together.
 	attemptTimeout = 20 * time.Second
-	// side by side, and attempts a second, are what the requests for one cluster may take of it.
+	// Side by side, and tokens a second, are what the requests for one cluster may take of it; and as many tokens are
+	// looked at, on an account of their own: nobody waits for a first token because many are looked at.
 	sideBySide = 4
 	perSecond  = 10
 )
@@ -49,8 +50,29 @@ type remote interface {
 
 // lane holds the requests for one cluster to its budget.
 type lane struct {
-	slots chan struct{}
-	pace  *rate.Limiter
+	slots         chan struct{}
+	mints, checks *rate.Limiter
+}
+
+func newLane() *lane {
+	return &lane{make(chan struct{}, sideBySide), rate.NewLimiter(perSecond, perSecond), rate.NewLimiter(perSecond, perSecond)}
+}
+
+// turn waits for the turn of an attempt, and returns what ends it.
+func (l *lane) turn(ctx context.Context, todo step) (release func(), err error) {
+	pace := l.mints
+	if todo == stepCheck {
+		pace = l.checks
+	}
+	if err := pace.Wait(ctx); err != nil {
+		return nil, err
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return func() { <-l.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // NewMinter returns a minter whose attempts end with ctx, or with Close. local is the name of the local cluster.
@@ -93,8 +115,8 @@ func (m *Minter) look(key types.NamespacedName, w want, found *held) known {
 	e.ask(w)
 	if !e.busy && !now.Before(e.due) && m.ctx.Err() == nil {
 		e.busy = true
-		l := m.lane(w.cluster)
-		m.running.Go(func() { m.attempt(key, e, l) }) // ends by its deadline, once its turn has come, or with m.ctx
+		l, todo := m.lane(w.cluster), e.step(now)
+		m.running.Go(func() { m.attempt(key, e, l, todo) }) // ends by its deadline, once its turn has come, or with m.ctx
 	}
 	return e.known(now)
 }
@@ -109,25 +131,21 @@ func (m *Minter) Forget(key types.NamespacedName) {
 func (m *Minter) lane(cluster string) *lane {
 	l := m.lanes[cluster]
 	if l == nil {
-		l = &lane{slots: make(chan struct{}, sideBySide), pace: rate.NewLimiter(perSecond, perSecond)}
+		l = newLane()
 		m.lanes[cluster] = l
 	}
 	return l
 }
 
-func (m *Minter) attempt(key types.NamespacedName, e *entry, l *lane) {
-	if l.pace.Wait(m.ctx) != nil {
+func (m *Minter) attempt(key types.NamespacedName, e *entry, l *lane, todo step) {
+	release, err := l.turn(m.ctx, todo)
+	if err != nil {
 		return
 	}
-	select {
-	case l.slots <- struct{}{}:
-		defer func() { <-l.slots }()
-	case <-m.ctx.Done():
-		return
-	}
+	defer release()
 	m.mu.Lock()
 	w, h, current := e.want, e.held, m.entries[key] == e
-	todo := e.step(m.clock.Now())
+	todo = e.step(m.clock.Now()) // it may have waited
 	m.mu.Unlock()
 	if !current {
 		return

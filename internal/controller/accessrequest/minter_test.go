@@ -184,6 +184,38 @@ func TestTheRequestsForOneClusterKeepToItsBudget(t *testing.T) {
 	}
 }
 
+func TestAFirstTokenDoesNotWaitForThoseThatAreLookedAt(t *testing.T) {
+	b := newBench(t)
+	for i := range 20 * perSecond { // twenty seconds of looking
+		b.look(key(fmt.Sprint("r-", i)), wanted("alpha"), lasting("id", time.Hour))
+	}
+	fleettest.Eventually(t, 5*time.Second, func() error { // all of them have a turn
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if left := b.lanes["alpha"].checks.Tokens(); left > -15*perSecond {
+			return fmt.Errorf("%.0f turns are left", left)
+		}
+		return nil
+	})
+	began := time.Now()
+	b.look(key("first"), wanted("alpha"), nil)
+	for told := ""; told != "first"; told = (<-b.told).Name {
+		if time.Since(began) > 5*time.Second {
+			t.Fatal("it waits with the others")
+		}
+	}
+}
+
+func TestWhileAnAttemptIsUnderWayNobodyComesToLook(t *testing.T) {
+	b := newBench(t)
+	b.remote.set(func(f *fake) { f.hang["dead"] = true })
+	b.look(key("a"), wanted("dead"), nil)
+	b.clock.Step(time.Second)
+	if k := b.look(key("a"), wanted("dead"), nil); k.due.Sub(b.clock.Now()) < checkEvery {
+		t.Errorf("it is to be looked at in %s", k.due.Sub(b.clock.Now()))
+	}
+}
+
 func TestWhatIsForgottenIsNotToldOf(t *testing.T) {
 	b := newBench(t)
 	b.ask("a", "alpha")
