@@ -11,7 +11,7 @@ GENERATED := ':(glob)api/**/zz_generated.*.go' config/crd
 TESTFLAGS ?=
 FUZZTIME  ?= 30s
 BENCH     ?=
-BENCHES   := rotation blackhole probe revoke ekstoken ekschain engage cachebytes fanout fairness rotate-all selector
+BENCHES   := rotation blackhole probe revoke ekstoken ekschain engage cachebytes fanout fairness rotate-all selector gate grant authplugin
 KEEP      ?=
 
 DEVFLEET_SOURCES := $(shell find devfleet -type f ! -name '*_test.go' \( -name '*.go' -o -name 'go.*' -o -name build.sh \))

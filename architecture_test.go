@@ -125,6 +125,22 @@ func TestPackagesAreDocumentedAndNamed(t *testing.T) {
 	}
 }
 
+// TestThePluginIsThin keeps cmd/hawser-auth to the standard library: every kubectl waits for it.
+func TestThePluginIsThin(t *testing.T) {
+	module, packages := listPackages(t)
+	for _, p := range packages {
+		if relative(module, p.ImportPath) != "cmd/hawser-auth" {
+			continue
+		}
+		for _, dep := range p.Deps {
+			first, _, _ := strings.Cut(dep, "/")
+			if strings.Contains(first, ".") && dep != module+"/internal/authcache" && dep != module+"/internal/version" {
+				t.Errorf("cmd/hawser-auth links %s", dep)
+			}
+		}
+	}
+}
+
 func TestOnlyTestsImportTesting(t *testing.T) {
 	module, packages := listPackages(t)
 	for _, p := range packages {
