@@ -59,7 +59,7 @@ func (m mints) objects(g *v1alpha1.AccessGrant, w World) []client.Object {
 // subjects are whom the API server may know a connection as. Each is that of this connection alone.
 func (c connection) subjects(w World) []rbacv1.Subject {
 	subjects := []rbacv1.Subject{accountSubject(v1alpha1.MemberNamespace(c.local), v1alpha1.MemberServiceAccount)}
-	if w.Certificates[c.local] {
+	if w.Connections[c.local].Certificate {
 		subjects = append(subjects, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: v1alpha1.MemberUser(c.local)})
 	}
 	if c.user != "" && c.user != v1alpha1.MemberUser(c.local) {

@@ -14,8 +14,8 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 )
 
-// OriginAnnotation is, on an account, a hash of what it was made for: which grant and which issuer, by
-// their UIDs. An account of another origin is replaced, so that its tokens end.
+// OriginAnnotation is, on an account, a hash of what it was made for: which grant, and which issuer or
+// connection, by their UIDs. An account of another origin is replaced, so that its tokens end.
 const OriginAnnotation = "hawser.io/origin"
 
 // Wanted is what a grant comes to in a world.
@@ -92,12 +92,14 @@ func (out *Wanted) subjects(g *v1alpha1.AccessGrant, w World) (entitled []rbacv1
 			continue
 		}
 		add(accountSubject(v1alpha1.GrantsNamespace, name))
+		origin := issuer.Origin
 		if s.LocalCluster != nil {
 			m.add(*s.LocalCluster, name)
+			origin = w.Connections[s.LocalCluster.Name].Origin
 		}
 		if !slices.ContainsFunc(out.Accounts, func(a v1alpha1.GrantAccount) bool { return a.Name == name }) {
 			out.Accounts = append(out.Accounts, v1alpha1.GrantAccount{Name: name, Subject: Describe(s)})
-			out.Objects = append(out.Objects, account(g, s, name, issuer.Origin))
+			out.Objects = append(out.Objects, account(g, s, name, origin))
 		}
 	}
 	return entitled, m

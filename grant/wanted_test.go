@@ -54,8 +54,8 @@ func TestFor(t *testing.T) {
 			namespaceOf("two", team), namespaceOf("one", team), namespaceOf("three", nil), gone,
 			namespaceOf("hawser", team), namespaceOf("hawser-grants", team), namespaceOf("hawser-from-a", team), namespaceOf("kube-system", team),
 		},
-		Roles:        map[string][]rbacv1.PolicyRule{"view": nil, "edit": nil},
-		Certificates: map[string]bool{"c": true},
+		Roles:       map[string][]rbacv1.PolicyRule{"view": nil, "edit": nil},
+		Connections: map[string]grant.Connection{"c": {Certificate: true}},
 	}
 	account := func(s v1alpha1.GrantSubject) string { return grant.AccountName("shop", s) }
 	local, withUser, cert := localSubject("a", "shop", ""), localSubject("a", "bank", "fleet"), localSubject("c", "shop", "")
@@ -159,7 +159,10 @@ func TestNamesOfTwoGrantsNeverMeet(t *testing.T) {
 
 func TestChangesTo(t *testing.T) {
 	g := grantOf(localSubject("a", "shop", ""), issuerSubject("b", "x"), v1alpha1.GrantSubject{User: "ann"})
-	world := grant.World{Issuers: map[string]grant.Issuer{"b": {Usable: true, Prefix: "b:", Origin: "1"}}}
+	world := grant.World{
+		Issuers:     map[string]grant.Issuer{"b": {Usable: true, Prefix: "b:", Origin: "1"}},
+		Connections: map[string]grant.Connection{"a": {Origin: "1"}},
+	}
 	objects := func() []client.Object {
 		wanted, err := grant.For(g, world)
 		if err != nil {
@@ -223,6 +226,13 @@ func TestChangesTo(t *testing.T) {
 		c := grant.ChangesTo(nil, objects())
 		if _, binding := c.Delete[0].(*rbacv1.ClusterRoleBinding); !binding || len(c.Delete) != 5 {
 			t.Errorf("deleted in the order %v", outline(c.Delete))
+		}
+	})
+	t.Run("a connection that was cut off and joined again does not take over its account", func(t *testing.T) {
+		there := objects()
+		world.Connections = map[string]grant.Connection{"a": {Origin: "2"}}
+		if c := grant.ChangesTo(objects(), there); len(c.Delete) != 1 || len(c.Create) != 1 {
+			t.Errorf("deletes %v", outline(c.Delete))
 		}
 	})
 	t.Run("a new grant of the same name does not take over its accounts", func(t *testing.T) {

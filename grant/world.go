@@ -21,11 +21,19 @@ type World struct {
 	Namespaces []corev1.Namespace
 	// Roles are the rules of the ClusterRoles that exist, by name.
 	Roles map[string][]rbacv1.PolicyRule
-	// Certificates names the local clusters whose connection authenticates by a client certificate, and
-	// is bound here. Nothing revokes a certificate, so that its user is bound only as long as that holds.
-	Certificates map[string]bool
+	// Connections of local clusters, by name.
+	Connections map[string]Connection
 	// Taken are the names of accounts that somebody else made. They get nothing.
 	Taken map[string]bool
+}
+
+// Connection is that of a local cluster, as it is installed at present.
+type Connection struct {
+	// Certificate is whether it authenticates by a client certificate, and is bound here. Nothing revokes
+	// a certificate, so that its user may mint only as long as that holds.
+	Certificate bool
+	// Origin tells this connection from one that was cut off: tokens that it minted are not to outlive it.
+	Origin string
 }
 
 // Issuer is a TrustedIssuer as far as grants are concerned.

@@ -80,6 +80,7 @@ func controllerRoles(grantable []string) []client.Object {
 				rule(hawserGroup, "accessgrants/status", []string{"patch"}),
 				rule("events.k8s.io", "events", []string{"create", "patch"}), // those on cluster-scoped kinds go to namespace default
 				rule("", "namespaces", read),
+				rule("", "serviceaccounts", read, v1alpha1.MemberServiceAccount), // whether a connection was cut off
 				rule(rbacv1.GroupName, "clusterroles", read),
 				rule(rbacv1.GroupName, "clusterroles", []string{"bind"}, grantable...),
 				{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"rolebindings", "clusterrolebindings"}, Verbs: keep},

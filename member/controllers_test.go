@@ -91,6 +91,7 @@ func TestControllersKeepToGrants(t *testing.T) {
 		{"everybody", clusterBinding("hawser-grant-g-1", "g", "cluster-admin", subject(group, "", "system:authenticated")), who},
 		{"the right to mint, for itself", namespacedBinding(ns, "hawser-grant-g-1", "g", "Role", "hawser-grant-g-1", subject(sa, v1alpha1.Namespace, member.ControllersServiceAccount)), who},
 		{"the right to mint, for itself by name", namespacedBinding(ns, "hawser-grant-g-1", "g", "Role", "hawser-grant-g-1", subject(user, "", accountUser(member.ControllersServiceAccount))), who},
+		{"the right to mint, for a group", namespacedBinding(ns, "hawser-grant-g-1", "g", "Role", "hawser-grant-g-1", subject(group, "", "team")), who},
 		{"the right to mint, for everybody", namespacedBinding(ns, "hawser-grant-g-1", "g", "Role", "hawser-grant-g-1", subject(group, "", "system:authenticated")), who},
 		{"the right to mint for every account", mintRole("hawser-grant-g-1", changed(func(r *rbacv1.PolicyRule) { r.ResourceNames = nil })), rule},
 		{"the right to mint for another grant's account", mintRole("hawser-grant-g-1", changed(func(r *rbacv1.PolicyRule) { r.ResourceNames = []string{"h-0123456789abcdef"} })), rule},
@@ -117,6 +118,18 @@ func TestControllersKeepToGrants(t *testing.T) {
 		must(t, wantForbidden(f.controllers.Delete(ctx, theirs.DeepCopy(), client.DryRunAll), shape))
 		theirs.Labels = labelled("", "", "g").Labels
 		must(t, wantForbidden(f.controllers.Update(ctx, theirs, client.DryRunAll), shape))
+	})
+	t.Run("somebody else's binding, by putting the label on it", func(t *testing.T) {
+		theirs := clusterBinding("hawser-grant-g-theirs", "g", "view", ann)
+		theirs.Labels = nil
+		if err := f.admin.Create(ctx, theirs); err != nil {
+			t.Fatal(err)
+		}
+		theirs.Labels = labelled("", "", "g").Labels
+		must(t, wantForbidden(f.controllers.Update(ctx, theirs, client.DryRunAll), shape))
+		if err := f.admin.Delete(ctx, theirs); err != nil {
+			t.Fatal(err)
+		}
 	})
 	t.Run("Hawser's own right to mint", func(t *testing.T) {
 		role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: member.GateRole}}

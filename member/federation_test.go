@@ -324,11 +324,11 @@ func TestGateWritesNoKeys(t *testing.T) {
 	for range 2 { // on an empty status, and then on a full one
 		must(t, patch(f.gate, `{"status":{"lastUse":"2026-01-02T00:00:00Z","lastFailure":{"time":"2026-01-02T00:00:00Z","reason":"UnknownKey"}}}`))
 		for text, words := range map[string]string{
-			`{"status":{"keys":[` + strings.Replace(keys, `"t"`, `"u"`, 1) + `]}}`:               "status.keys",
+			`{"status":{"keys":[` + strings.Replace(keys, `"t"`, `"u"`, 1) + `]}}`:                 "status.keys",
 			`{"status":{"conditions":[` + strings.Replace(ready, "Trusted", "Believed", 1) + `]}}`: "status.conditions",
-			`{"status":{"audiences":["mine"]}}`:                  "status.audiences",
-			`{"status":{"fetchedAt":"2026-01-03T00:00:00Z"}}`:    "status.fetchedAt",
-			`{"status":{"observedGeneration":7}}`:                "status.observedGeneration",
+			`{"status":{"audiences":["mine"]}}`:                                                    "status.audiences",
+			`{"status":{"fetchedAt":"2026-01-03T00:00:00Z"}}`:                                      "status.fetchedAt",
+			`{"status":{"observedGeneration":7}}`:                                                  "status.observedGeneration",
 		} {
 			must(t, wantForbidden(patch(f.gate, text), words))
 		}

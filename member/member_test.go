@@ -96,6 +96,44 @@ func TestRightsAreNarrow(t *testing.T) {
 	}
 }
 
+// TestRightsOfControllersAndGateAreNarrow names every right by which either could become somebody else.
+func TestRightsOfControllersAndGateAreNarrow(t *testing.T) {
+	objs := member.ControllerObjects(member.ControllerOptions{Gate: true, GrantableRoles: []string{"view"}})
+	var dangerous []string
+	for name, rules := range rulesOf(objs) {
+		for _, r := range rules {
+			for _, value := range slices.Concat(r.Verbs, r.APIGroups, r.Resources, r.ResourceNames, r.NonResourceURLs) {
+				if strings.Contains(value, "*") {
+					t.Errorf("%s has a wildcard: %v", name, r)
+				}
+			}
+			if slices.Contains(r.Resources, "secrets") || slices.Contains(r.Resources, "pods") {
+				t.Errorf("%s touches Secrets or pods: %v", name, r)
+			}
+			for _, verb := range []string{"bind", "escalate", "impersonate", "approve", "sign", "deletecollection"} {
+				if slices.Contains(r.Verbs, verb) {
+					dangerous = append(dangerous, name+": "+verb+" "+strings.Join(r.Resources, ",")+" "+strings.Join(r.ResourceNames, ","))
+				}
+			}
+			if slices.Contains(r.Resources, "serviceaccounts/token") {
+				dangerous = append(dangerous, name+": mint "+strings.Join(r.ResourceNames, ","))
+			}
+		}
+	}
+	slices.Sort(dangerous)
+	want := []string{
+		"ClusterRole hawser-member-controllers: approve signers kubernetes.io/kube-apiserver-client",
+		"ClusterRole hawser-member-controllers: bind clusterroles view",
+		"Role hawser-grants/hawser-gate: mint ",
+		"Role hawser-grants/hawser-member-controllers: bind roles ",
+		"Role hawser-grants/hawser-member-controllers: escalate roles ",
+		"Role hawser/hawser-member-controllers: mint hawser-member",
+	}
+	if diff := cmp.Diff(want, dangerous); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func rulesOf(objs []client.Object) map[string][]rbacv1.PolicyRule {
 	rules := map[string][]rbacv1.PolicyRule{}
 	for _, obj := range objs {

@@ -78,16 +78,8 @@ func purpose(obj client.Object) string {
 
 func rolePurpose(kind, namespace, name, local string) string {
 	switch {
-	case name == GateRole && kind == "Role":
-		return "Lets the gate mint tokens of the accounts that grants made."
-	case name == GateRole:
-		return "Lets the gate read issuers and grants, and say when an issuer was last used."
-	case name == ControllersRole && namespace == v1alpha1.GrantsNamespace:
-		return "Lets the member controllers keep the accounts of grants, and the Roles by which connections mint tokens of them."
-	case name == ControllersRole && kind == "Role":
-		return "Lets the member controllers say that they run (a Lease) and what they did (events), and see which audiences the API server accepts."
-	case name == ControllersRole:
-		return "Lets the member controllers decide on the renewal of client certificates, watch over trusted issuers, and carry out grants."
+	case name == GateRole || name == ControllersRole:
+		return runnerPurpose(kind, namespace, name)
 	case name == roleName(partConnect, local) && namespace == v1alpha1.Namespace:
 		return "Capability connect: lets a connection see whether the member controllers run."
 	case name == roleName(partConnect, local) && namespace != "":
@@ -120,6 +112,21 @@ func roleOf(binding string) string {
 		return "Role"
 	}
 	return "ClusterRole"
+}
+
+func runnerPurpose(kind, namespace, name string) string {
+	switch {
+	case name == GateRole && kind == "Role":
+		return "Lets the gate mint tokens of the accounts that grants made."
+	case name == GateRole:
+		return "Lets the gate read issuers and grants, and say when an issuer was last used."
+	case namespace == v1alpha1.GrantsNamespace:
+		return "Lets the member controllers keep the accounts of grants, and the Roles by which connections mint tokens of them."
+	case kind == "Role":
+		return "Lets the member controllers say that they run (a Lease) and what they did (events), and see which audiences the API server accepts."
+	default:
+		return "Lets the member controllers decide on the renewal of client certificates, watch over trusted issuers, and carry out grants."
+	}
 }
 
 // runner is whose an account, or a role of the same name, is.

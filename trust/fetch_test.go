@@ -91,6 +91,9 @@ func TestFetch(t *testing.T) {
 			s.mux.Handle(discoveryPath, redirect(plain.URL))
 			s.serve(keysPath, document)
 		}, "it redirects to http:"},
+		{"a redirect to plain http on the same host", func(_ *testing.T, s *site, _ *v1alpha1.TrustedIssuerSpec) {
+			s.mux.Handle(discoveryPath, redirect(strings.Replace(s.URL, "https:", "http:", 1)+"/moved"))
+		}, "it redirects to http:"},
 		{"redirects without an end", func(_ *testing.T, s *site, _ *v1alpha1.TrustedIssuerSpec) {
 			s.mux.Handle(discoveryPath, redirect(discoveryPath))
 		}, "more than 3 times"},

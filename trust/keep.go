@@ -73,15 +73,9 @@ func KeepKeys(ti *v1alpha1.TrustedIssuer, published []Key, now time.Time) []v1al
 		if k.Missing == "" && (len(published) > 0 || k.Way != way) {
 			k.Missing = stamp.UTC().Format(time.RFC3339)
 		}
-		if have.JWK, have.Unused = k.text(), ""; k.Missing != "" {
-			missing, _ := time.Parse(time.RFC3339, k.Missing)
-			if age := now.Sub(missing); age >= KeyOverlap+keepRetired {
-				continue
-			} else if age >= KeyOverlap {
-				have.Unused = NotAnyMore
-			}
+		if have, ok := aged(have, k, now); ok {
+			kept[have.Thumbprint] = have
 		}
-		kept[have.Thumbprint] = have
 	}
 	for _, k := range published {
 		next := v1alpha1.IssuerKey{
@@ -97,6 +91,21 @@ func KeepKeys(ti *v1alpha1.TrustedIssuer, published []Key, now time.Time) []v1al
 		kept[k.Thumbprint] = next
 	}
 	return ordered(kept, ti.Spec.PinnedKeys)
+}
+
+// aged returns a key as it is at a time, or false where it is dropped.
+func aged(have v1alpha1.IssuerKey, k keptKey, now time.Time) (v1alpha1.IssuerKey, bool) {
+	have.JWK, have.Unused = k.text(), ""
+	if k.Missing == "" {
+		return have, true
+	}
+	missing, _ := time.Parse(time.RFC3339, k.Missing) // what cannot be read was long ago
+	if age := now.Sub(missing); age >= KeyOverlap+keepRetired {
+		return have, false
+	} else if age >= KeyOverlap {
+		have.Unused = NotAnyMore
+	}
+	return have, true
 }
 
 // ordered puts keys in use first, then the newest.

@@ -86,6 +86,19 @@ type publicJWK struct {
 
 // parseKey returns false for a key that is not for us.
 func parseKey(raw []byte) (Key, bool, error) {
+	if isSecret(raw) {
+		return Key{}, false, errors.New("it is a secret key: only public ones belong here. Treat it as stolen")
+	}
+	var public publicJWK
+	ok := json.Unmarshal(raw, &public) == nil && forUs(&public)
+	if !ok {
+		return Key{}, false, nil
+	}
+	k, ok := newKey(&public)
+	return k, ok, nil
+}
+
+func isSecret(raw []byte) bool {
 	var secret struct {
 		D json.RawMessage `json:"d"`
 		P json.RawMessage `json:"p"`
@@ -93,27 +106,21 @@ func parseKey(raw []byte) (Key, bool, error) {
 		K json.RawMessage `json:"k"`
 	}
 	if json.Unmarshal(raw, &secret) != nil {
-		return Key{}, false, nil
+		return false
 	}
-	if secret.D != nil || secret.P != nil || secret.Q != nil || secret.K != nil {
-		return Key{}, false, errors.New("it is a secret key: only public ones belong here. Treat it as stolen")
-	}
-	var public publicJWK
-	if json.Unmarshal(raw, &public) != nil || !forUs(&public) {
-		return Key{}, false, nil
-	}
-	text, err := stdjson.Marshal(public)
-	if err != nil {
-		return Key{}, false, err
-	}
+	return secret.D != nil || secret.P != nil || secret.Q != nil || secret.K != nil
+}
+
+func newKey(public *publicJWK) (Key, bool) {
 	k := Key{ID: public.Kid, Algorithm: public.Alg}
-	if json.Unmarshal(text, &k.jwk) != nil || !k.jwk.Valid() || !k.jwk.IsPublic() {
-		return Key{}, false, nil
+	text, err := stdjson.Marshal(public)
+	if err != nil || json.Unmarshal(text, &k.jwk) != nil || !k.jwk.Valid() || !k.jwk.IsPublic() {
+		return Key{}, false
 	}
 	possible := algorithmsOf(k.jwk.Key)
 	switch {
 	case len(possible) == 0 || (k.Algorithm != "" && !slices.Contains(possible, k.Algorithm)):
-		return Key{}, false, nil
+		return Key{}, false
 	case k.Algorithm == "" && len(possible) == 1:
 		k.Algorithm = possible[0]
 	case k.Algorithm == "":
@@ -121,10 +128,10 @@ func parseKey(raw []byte) (Key, bool, error) {
 	}
 	sum, err := k.jwk.Thumbprint(crypto.SHA256)
 	if err != nil {
-		return Key{}, false, nil //nolint:nilerr // a key that has no thumbprint is one that is not known here
+		return Key{}, false
 	}
 	k.Thumbprint = base64.RawURLEncoding.EncodeToString(sum)
-	return k, true, nil
+	return k, true
 }
 
 // forUs looks at what is cheap, before any number is made of it.

@@ -54,6 +54,7 @@ func TestParseJWKS(t *testing.T) {
 		{name: "a name without an end", keys: with(`"kid":"`, `"kid":"`+strings.Repeat("k", 600))},
 		{name: "none", keys: ``},
 		{name: "a secret key", keys: marshal(t, jose.JSONWebKey{Key: good.key, Algorithm: "RS256"}), bad: true},
+		{name: "a secret key of a curve", keys: marshal(t, jose.JSONWebKey{Key: ecSigner(t, "a").key, Algorithm: "ES256"}), bad: true},
 		{name: "a shared secret", keys: `{"kty":"oct","k":"c2VjcmV0"}`, bad: true},
 		{name: "no JSON", text: `keys`, bad: true},
 		{name: "a list", text: `[]`, bad: true},

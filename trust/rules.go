@@ -17,7 +17,7 @@ import (
 // Bounds on one evaluation. The cost bounds the work whatever the machine does; the time is for
 // what the cost does not see.
 const (
-	maxCost = 200_000
+	maxCost = 20_000
 	maxTime = time.Second
 	// checkEvery is after how many steps of a comprehension the time is looked at.
 	checkEvery = 100

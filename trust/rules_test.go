@@ -17,7 +17,7 @@ func TestRulesAndMappings(t *testing.T) {
 	for i := range many {
 		many[i] = "g"
 	}
-	long := make([]int, 1500)
+	long := make([]int, 100)
 	tests := []struct {
 		name             string
 		rule             string
@@ -83,13 +83,27 @@ func TestRulesAndMappings(t *testing.T) {
 	}
 }
 
-// What the cost lets pass is ended by the time: here the time is over before it begins.
-func TestAnEvaluationIsInterrupted(t *testing.T) {
+func TestAnEvaluationMayCostSoMuch(t *testing.T) {
 	e, err := compileExpression("dyn(claims.a).all(x, dyn(claims.a).all(y, x + y < 1.0))", cel.BoolType)
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := make([]any, 150)
+	values := make([]any, 1500)
+	for i := range values {
+		values[i] = 0.0
+	}
+	if _, err := e.evalWithin(map[string]any{"a": values}, time.Hour); err == nil || !strings.Contains(err.Error(), "cost") {
+		t.Errorf("it ended with: %v", err)
+	}
+}
+
+// What the cost lets pass is ended by the time: here the time is over before it begins.
+func TestAnEvaluationIsInterrupted(t *testing.T) {
+	e, err := compileExpression("dyn(claims.a).all(x, x < 1.0)", cel.BoolType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make([]any, 1500)
 	for i := range values {
 		values[i] = 0.0
 	}

@@ -107,11 +107,13 @@ func TestVerifyRefuses(t *testing.T) {
 		{name: "a token just within the leeway", token: good.sign(t, claims(nil)), at: noon.Add(time.Hour + Leeway - time.Second), want: ""},
 		{name: "a token of the future", token: good.sign(t, claims(nil)), at: noon.Add(-Leeway - time.Second), want: NotYetValid},
 		{name: "a token that is valid later", token: good.sign(t, with("nbf", noon.Add(10*time.Minute).Unix())), want: NotYetValid},
+		{name: "a token that will be issued", token: good.sign(t, claims(map[string]any{"nbf": nil, "iat": noon.Add(10 * time.Minute).Unix()})), want: NotYetValid},
 		{name: "one without nbf", token: good.sign(t, with("nbf", nil)), want: ""},
 		{name: "a token without an end", token: good.sign(t, with("exp", nil)), want: Malformed},
 		{name: "a token without a beginning", token: good.sign(t, with("iat", nil)), want: Malformed},
 		{name: "an end that is a text", token: good.sign(t, with("exp", "2099")), want: Malformed},
 		{name: "an end beyond all years", token: good.sign(t, with("exp", 1e300)), want: Malformed},
+		{name: "an end in the year 10000", token: good.sign(t, with("exp", 253402300800)), want: Malformed},
 		{name: "an end before the beginning", token: good.sign(t, with("exp", noon.Add(-time.Hour).Unix())), want: Malformed},
 		{name: "a token that lives for a day", token: good.sign(t, with("exp", noon.Add(24*time.Hour).Unix())), want: LifetimeTooLong},
 

@@ -64,7 +64,7 @@ func TestExitCodesAndWhereErrorsGo(t *testing.T) {
 		},
 		"a missing flag is a wrong call": {
 			[]string{"hawser", "member", "manifests"},
-			outcome{Err: "hawser: required flag(s) \"local\" not set\nSee `hawser member manifests --help`.\n", Code: 2},
+			outcome{Err: "hawser: name the local cluster by --local, or ask for --controllers\nSee `hawser member manifests --help`.\n", Code: 2},
 		},
 		"an output format that there is not": {
 			[]string{"hawser", "clusters", "-o", "xml"},

@@ -185,7 +185,7 @@ func TestCompletionSuggestsClusters(t *testing.T) {
 		"every cluster":                  {[]string{"rotate", ""}, "alpha\tbearerToken\nbeta\tmtls\nprimary\tinCluster\n:4\n"},
 		"those that are not named yet":   {[]string{"check", "beta", ""}, "alpha\tbearerToken\nprimary\tinCluster\n:4\n"},
 		"nothing where one is the most":  {[]string{"rotate", "alpha", ""}, ":4\n"},
-		"values of a flag":               {[]string{"join", "--auth", ""}, "bearerToken\nmtls\nkubeconfig\neks\n:4\n"},
+		"values of a flag":               {[]string{"join", "--auth", ""}, "bearerToken\nmtls\nkubeconfig\neks\noidc\n:4\n"},
 		"nothing if the cluster is away": {[]string{"--context", "nowhere", "rotate", ""}, ":4\n"},
 		"formats":                        {[]string{"check", "-o", ""}, "table\njson\nyaml\n:4\n"},
 	}

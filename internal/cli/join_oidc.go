@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -24,7 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/grant"
 	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/member"
 	"github.com/hawser-io/hawser/trust/exchange"
@@ -92,7 +92,6 @@ type federation struct {
 	issuer  *v1alpha1.TrustedIssuer // to be applied, or what somebody else wrote, as it is
 	foreign bool                    // somebody else wrote it
 	grant   *v1alpha1.AccessGrant
-	user    string // that the connection will be known by
 }
 
 // decideOIDC settles auth.oidc and what the remote cluster has to be told.
@@ -114,8 +113,7 @@ func (j *joining) decideOIDC(ctx context.Context) (*v1alpha1.OIDCAuth, error) {
 	if err != nil {
 		return nil, err
 	}
-	j.federation = j.federate(issuer, auth.Exchange != nil)
-	j.federation.foreign = foreign
+	j.federation = &federation{issuer: issuer, foreign: foreign, grant: j.grantTo(issuer)}
 	if auth.Exchange != nil {
 		auth.Exchange.Grant = j.federation.grant.Name // the account may have others
 	}
@@ -296,22 +294,21 @@ func grantName(local string) string {
 	return strings.TrimRight(name[:maxGrantName-9], "-") + "-" + hex.EncodeToString(sum[:4])
 }
 
-// federate decides the grant: the roles of the connection's capabilities, for the manager's own account.
-func (j *joining) federate(issuer *v1alpha1.TrustedIssuer, gate bool) *federation {
-	subject := "system:serviceaccount:" + j.d.namespace + ":" + managerAccount
-	g := &v1alpha1.AccessGrant{
+// ownSubjectHere is who the manager is by the tokens of this cluster.
+func (j *joining) ownSubjectHere() string {
+	return "system:serviceaccount:" + j.d.namespace + ":" + managerAccount
+}
+
+// grantTo is the grant for the manager's own account. Its roles are those of the member install.
+func (j *joining) grantTo(issuer *v1alpha1.TrustedIssuer) *v1alpha1.AccessGrant {
+	return &v1alpha1.AccessGrant{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "AccessGrant"},
 		ObjectMeta: j.federated(grantName(j.local)),
 		Spec: v1alpha1.AccessGrantSpec{
-			Subjects:     []v1alpha1.GrantSubject{{Issuer: &v1alpha1.GrantIssuer{Name: issuer.Name, Subject: subject}}},
+			Subjects:     []v1alpha1.GrantSubject{{Issuer: &v1alpha1.GrantIssuer{Name: issuer.Name, Subject: j.ownSubjectHere()}}},
 			WholeCluster: true,
 		},
 	}
-	f := &federation{issuer: issuer, grant: g, user: issuer.Spec.Prefix + subject}
-	if gate {
-		f.user = "system:serviceaccount:" + v1alpha1.GrantsNamespace + ":" + grant.AccountName(g.Name, g.Spec.Subjects[0])
-	}
-	return f
 }
 
 // objects are all that the remote cluster needs: the roles of a member install, which the grant binds.
@@ -348,15 +345,55 @@ func (j *joining) applyFederation(ctx context.Context) error {
 		return err
 	}
 	list.end()
+	if err := j.waitGranted(ctx); err != nil {
+		return err
+	}
 	if j.auth.OIDC.Exchange == nil {
 		fmt.Fprintf(j.d.err, "The remote cluster's API server has to trust %s itself: give it what hawser trust render prints there (--authentication-config), or name a gate with --gate-url\n", j.federation.issuer.Spec.URL)
 	}
 	return nil
 }
 
+// waitGranted waits until the member controllers have done what they are told, so that the manager's first token
+// is not refused for being early.
+func (j *joining) waitGranted(ctx context.Context) error {
+	last := ""
+	err := poll(ctx, func() (bool, error) {
+		ti, ag := &v1alpha1.TrustedIssuer{}, &v1alpha1.AccessGrant{}
+		err := errors.Join(
+			j.there.Client.Get(ctx, client.ObjectKeyFromObject(j.federation.issuer), ti),
+			j.there.Client.Get(ctx, client.ObjectKeyFromObject(j.federation.grant), ag),
+		)
+		last = cmp.Or(
+			unready(fmt.Sprintf("TrustedIssuer %q", ti.Name), ti.Generation, ti.Status.Conditions),
+			unready(fmt.Sprintf("AccessGrant %q", ag.Name), ag.Generation, ag.Status.Conditions),
+		)
+		return err == nil && last == "", err
+	})
+	if ctx.Err() != nil {
+		return timeoutError("the remote cluster did not let the manager's account in within %s: %s", j.flags.timeout, last)
+	}
+	return err
+}
+
+// unready says what an object waits for; empty where it is Ready as it is now.
+func unready(what string, generation int64, conditions []metav1.Condition) string {
+	ready := meta.FindStatusCondition(conditions, v1alpha1.Ready)
+	switch {
+	case ready == nil || ready.ObservedGeneration != generation:
+		return what + " has not been seen by the member controllers"
+	case ready.Status != metav1.ConditionTrue:
+		return fmt.Sprintf("%s is not Ready (%s): %s", what, ready.Reason, oneLine(ready.Message))
+	}
+	return ""
+}
+
 // applyOIDC declares the RemoteCluster. Nothing is stored.
 func (j *joining) applyOIDC(ctx context.Context) error {
-	j.fresh = j.existing != nil && !reflect.DeepEqual(j.existing.Spec.Auth.OIDC, j.auth.OIDC)
+	if now := j.existing; now != nil {
+		dead := j.auth.OIDC.Exchange != nil && now.Annotations[v1alpha1.RevokedAnnotation] != "" // its account was deleted
+		j.fresh = dead || !reflect.DeepEqual(now.Spec.Auth.OIDC, j.auth.OIDC)
+	}
 	list := changes{d: j.d, title: "In the local cluster:"}
 	if err := j.writeCluster(ctx, &list); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -37,6 +39,12 @@ func installControllers(t *testing.T, name string) *cluster {
 func openGate(t *testing.T, c *fleettest.Cluster) (url, caFile string) {
 	t.Helper()
 	runIn(t, c, member.ControllersServiceAccount, "member", "controllers", "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
+	fleettest.Eventually(t, patience, func() error {
+		if run, err := install.ControllersRun(t.Context(), asAdmin(t, c.Name).Client, time.Now()); err != nil || !run {
+			return fmt.Errorf("the member controllers do not run yet: %w", err)
+		}
+		return nil
+	})
 	ca, certFile, keyFile := servingCertificate(t)
 	gate := runIn(t, c, v1alpha1.GateServiceAccount, "gate", "--tls-cert-file", certFile, "--tls-private-key-file", keyFile,
 		"--bind-address", "127.0.0.1:0", "--metrics-bind-address", "0", "--health-probe-bind-address", "0")

@@ -298,7 +298,7 @@ func (j *joining) memberOptions() member.Options {
 		o.Identity = member.ServiceAccount
 	}
 	if j.federation != nil {
-		o.Users = []string{j.federation.user}
+		o.Users = []string{j.federation.issuer.Spec.Prefix + j.ownSubjectHere()} // whom the grant binds
 	}
 	if j.existing != nil {
 		o.Requires = j.existing.Spec.Requires

@@ -22,7 +22,7 @@ type plugged struct {
 
 	// The source for what was selected last; methods are called by one goroutine at a time.
 	source *exec.Source
-	print  string
+	run    string // its fingerprint
 }
 
 func (s Sources) exec(rc *v1alpha1.RemoteCluster) credential.Source {
@@ -83,9 +83,9 @@ func (p *plugged) look(ctx context.Context) error {
 			"plugin %q is run in exactly the same way for RemoteCluster %q, which is older: each of the two clusters could use at the other what it gives. "+
 				"Give auth.exec.parameters that tell them apart, let its entry say provideClusterInfo, or shared where that is meant", mine.plugin.Name, other)}
 	}
-	if print := mine.fingerprint(); p.source == nil || p.print != print {
+	if run := mine.fingerprint(); p.source == nil || p.run != run {
 		p.source = &exec.Source{Plugin: mine.plugin, Cluster: mine.told, Clock: p.sources.Clock}
-		p.print = print
+		p.run = run
 	}
 	return nil
 }
@@ -131,11 +131,11 @@ func selected(rc *v1alpha1.RemoteCluster, providers []exec.Provider) (selection,
 
 // fingerprint is equal for two runs that nothing tells apart.
 func (s selection) fingerprint() string {
-	print := s.plugin.Fingerprint()
+	run := s.plugin.Fingerprint()
 	if s.plugin.ProvideClusterInfo {
-		print += s.told.Fingerprint()
+		run += s.told.Fingerprint()
 	}
-	return print
+	return run
 }
 
 // sharedWith names an older RemoteCluster of another address that would get the same credential. Empty: there is none.

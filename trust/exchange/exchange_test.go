@@ -203,6 +203,20 @@ func TestAnEndpointThatHangsIsNamed(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatGoesOnIsNotWaitedFor(t *testing.T) {
+	client := endpoint(t, func(w http.ResponseWriter, _ *http.Request) {
+		for part := []byte(strings.Repeat("x", 4096)); ; {
+			if _, err := w.Write(part); err != nil {
+				return // nobody listens any more
+			}
+		}
+	})
+	_, err := client.Exchange(t.Context(), exchange.Request{SubjectToken: credential.NewSecret(shown)})
+	if err == nil || !strings.Contains(err.Error(), "longer than 128 KiB") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func TestNothingIsExchangedForNothing(t *testing.T) {
 	client := endpoint(t, answers(http.StatusOK, good))
 	if _, err := client.Exchange(t.Context(), exchange.Request{}); err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,6 +30,18 @@ func (r *reconciler) ofClusterBinding(ctx context.Context, obj client.Object) []
 	if local == "" {
 		return ofMade(ctx, obj)
 	}
+	return r.ofLocal(ctx, local)
+}
+
+// ofAccount is ofMade, and for the account of a connection the grants for its local cluster.
+func (r *reconciler) ofAccount(ctx context.Context, obj client.Object) []reconcile.Request {
+	if local, ok := strings.CutPrefix(obj.GetNamespace(), v1alpha1.MemberNamespace("")); ok {
+		return r.ofLocal(ctx, local)
+	}
+	return ofMade(ctx, obj)
+}
+
+func (r *reconciler) ofLocal(ctx context.Context, local string) []reconcile.Request {
 	return r.that(ctx, func(g *v1alpha1.AccessGrant) bool {
 		return slices.ContainsFunc(g.Spec.Subjects, func(s v1alpha1.GrantSubject) bool { return s.LocalCluster != nil && s.LocalCluster.Name == local })
 	})

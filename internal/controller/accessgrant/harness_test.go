@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -224,6 +225,16 @@ func (e *entered) made(grant string) map[string]client.Object {
 		}
 	}
 	return found
+}
+
+// uid tells accounts apart: no token of one that had the same name before is believed. Empty where there is none.
+func (e *entered) uid(account string) types.UID {
+	e.Helper()
+	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.GrantsNamespace, Name: account}}
+	if err := e.admin.Get(e.Context(), client.ObjectKeyFromObject(sa), sa); client.IgnoreNotFound(err) != nil {
+		e.Fatal(err)
+	}
+	return sa.UID
 }
 
 // mint asks for a token of an account of grants.

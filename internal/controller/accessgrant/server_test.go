@@ -46,6 +46,7 @@ func TestGrants(t *testing.T) {
 	cases := map[string]func(*entered){
 		"one connection mints for its accounts and nobody else does": testMinting,
 		"a certificate's user mints only while it is bound here":     testCertificate,
+		"a connection that is cut off loses the tokens it minted":    testRevoked,
 		"what others change is put right":                            testDrift,
 		"what is no longer asked for goes":                           testPrune,
 		"namespaces follow their labels":                             testSelector,
@@ -120,6 +121,29 @@ func testCertificate(e *entered) {
 	e.await("refused after the revocation", func() bool { _, err := e.mint(user, account); return apierrors.IsForbidden(err) })
 }
 
+func testRevoked(e *entered) {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.MemberNamespace("cut")}}
+	connection := func() *corev1.ServiceAccount {
+		return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: v1alpha1.MemberServiceAccount}}
+	}
+	e.create(ns)
+	if err := e.admin.Create(e.Context(), connection()); err != nil {
+		e.Fatal(err)
+	}
+	g := e.grant("revoked", func(s *v1alpha1.AccessGrantSpec) { s.Subjects = []v1alpha1.GrantSubject{localSubject("cut", "shop")} })
+	e.awaitReason(g, v1alpha1.ReasonGranted)
+	account := func() types.UID { return e.uid(grant.AccountName(g.Name, g.Spec.Subjects[0])) }
+	e.await("there is an account", func() bool { return account() != "" })
+	before := account()
+	// As hawser revoke does: the account is made anew, and every token of the old one is dead.
+	for _, err := range []error{e.admin.Delete(e.Context(), connection()), e.admin.Create(e.Context(), connection())} {
+		if err != nil {
+			e.Fatal(err)
+		}
+	}
+	e.await("the account of the grant is another one", func() bool { return account() != "" && account() != before })
+}
+
 func testDrift(e *entered) {
 	in := e.namespace("drift", nil)
 	e.grant("drift", func(s *v1alpha1.AccessGrantSpec) {
@@ -163,6 +187,11 @@ func testDrift(e *entered) {
 	// Deleted and made anew with another role: the controller may be quicker than we are.
 	fleettest.Eventually(e, patience, func() error {
 		return errors.Join(client.IgnoreNotFound(e.admin.Delete(e.Context(), binding.DeepCopy())), e.admin.Create(e.Context(), raised.DeepCopy()))
+	})
+	e.await("the role is the grant's again", func() bool {
+		now := &rbacv1.RoleBinding{}
+		err := e.admin.Get(e.Context(), client.ObjectKeyFromObject(binding), now)
+		return err == nil && now.RoleRef.Name == "view" && now.UID != binding.UID
 	})
 	right("another role")
 	role := &rbacv1.Role{}
@@ -334,14 +363,7 @@ func testIssuer(e *entered) {
 	holder, direct := e.with(e.cluster.TokenConfig(token)), e.as("theirs:system:serviceaccount:shop:web")
 	e.await("both ways lead in", func() bool { return e.may(holder, "default") && e.may(direct, "default") })
 
-	// An account of another UID is another account: no token of the old one is believed any more.
-	uid := func() types.UID {
-		sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.GrantsNamespace, Name: account}}
-		if err := e.admin.Get(e.Context(), client.ObjectKeyFromObject(sa), sa); client.IgnoreNotFound(err) != nil {
-			e.Fatal(err)
-		}
-		return sa.UID
-	}
+	uid := func() types.UID { return e.uid(account) }
 	first := uid()
 	say(metav1.ConditionFalse, v1alpha1.ReasonNoKeys)
 	e.await("neither way leads in", func() bool { return !e.may(holder, "default") && !e.may(direct, "default") && uid() == "" })
@@ -446,13 +468,7 @@ func TestWithoutThePolicyNothingIsGiven(t *testing.T) {
 	if look() == nil {
 		t.Error("a policy without its binding counts as one in force")
 	}
-	audit := binding.DeepCopy()
-	audit.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Audit}
-	e.create(audit)
-	if look() == nil {
-		t.Error("a policy that only warns counts as one in force")
-	}
-	e.change(audit, func() { audit.Spec.ValidationActions = binding.Spec.ValidationActions })
+	e.create(binding)
 	if look() == nil {
 		t.Error("a policy that asks for three roles only counts as Hawser's")
 	}
@@ -460,6 +476,11 @@ func TestWithoutThePolicyNothingIsGiven(t *testing.T) {
 	if err := look(); err != nil {
 		t.Errorf("the policy is in force: %v", err)
 	}
+	e.change(binding, func() { binding.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Audit} })
+	if look() == nil {
+		t.Error("a policy that only warns counts as one in force")
+	}
+	e.change(binding, func() { binding.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Deny} })
 	e.change(g, func() { g.Labels = map[string]string{"look": "again"} })
 	e.awaitReason(g, v1alpha1.ReasonGranted)
 

@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -42,8 +44,13 @@ const (
 func Cache() map[client.Object]cache.ByObject {
 	ours := labels.SelectorFromSet(labels.Set{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy})
 	there := map[string]cache.Config{v1alpha1.GrantsNamespace: {}}
+	accounts := map[string]cache.Config{
+		v1alpha1.GrantsNamespace: {LabelSelector: ours},
+		// Those of connections, one in each of their namespaces.
+		cache.AllNamespaces: {FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, v1alpha1.MemberServiceAccount)},
+	}
 	return map[client.Object]cache.ByObject{
-		&corev1.ServiceAccount{}:     {Label: ours, Namespaces: there},
+		&corev1.ServiceAccount{}:     {Namespaces: accounts},
 		&rbacv1.Role{}:               {Label: ours, Namespaces: there},
 		&rbacv1.RoleBinding{}:        {Label: ours},
 		&rbacv1.ClusterRoleBinding{}: {Label: ours},
@@ -75,7 +82,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("accessgrant").
 		For(&v1alpha1.AccessGrant{}).
-		Watches(&corev1.ServiceAccount{}, made).
+		Watches(&corev1.ServiceAccount{}, handler.EnqueueRequestsFromMapFunc(r.ofAccount)).
 		Watches(&rbacv1.Role{}, made).
 		Watches(&rbacv1.RoleBinding{}, made).
 		Watches(&rbacv1.ClusterRoleBinding{}, handler.EnqueueRequestsFromMapFunc(r.ofClusterBinding)).

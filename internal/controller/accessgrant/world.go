@@ -20,7 +20,7 @@ type world struct{ grant.World }
 func (r *reconciler) world(ctx context.Context, g *v1alpha1.AccessGrant) (*world, error) {
 	w := &world{grant.World{
 		Issuers: map[string]grant.Issuer{}, Roles: map[string][]rbacv1.PolicyRule{},
-		Certificates: map[string]bool{}, Taken: map[string]bool{},
+		Connections: map[string]grant.Connection{}, Taken: map[string]bool{},
 	}}
 	for _, s := range g.Spec.Subjects {
 		if err := r.subject(ctx, w, s); err != nil {
@@ -58,18 +58,40 @@ func (r *reconciler) subject(ctx context.Context, w *world, s v1alpha1.GrantSubj
 			return fmt.Errorf("reading TrustedIssuer %q: %w", s.Issuer.Name, err)
 		}
 	case s.LocalCluster != nil:
-		var bindings rbacv1.ClusterRoleBindingList
-		if err := r.client.List(ctx, &bindings, client.MatchingFields{localIndex: s.LocalCluster.Name}, client.UnsafeDisableDeepCopy); err != nil {
-			return fmt.Errorf("listing the bindings of the connection from local cluster %q: %w", s.LocalCluster.Name, err)
+		c, err := r.connection(ctx, s.LocalCluster.Name)
+		if err != nil {
+			return fmt.Errorf("reading the connection from local cluster %q: %w", s.LocalCluster.Name, err)
 		}
-		w.Certificates[s.LocalCluster.Name] = slices.ContainsFunc(bindings.Items, func(b rbacv1.ClusterRoleBinding) bool {
-			return slices.ContainsFunc(b.Subjects, func(subject rbacv1.Subject) bool {
-				return subject.Kind == rbacv1.UserKind && subject.Name == v1alpha1.MemberUser(s.LocalCluster.Name)
-			})
-		})
+		w.Connections[s.LocalCluster.Name] = c
 	}
 	return nil
 }
+
+// connection is that of a local cluster. Whoever cuts it off makes its account anew, or takes its
+// bindings; either is another origin.
+func (r *reconciler) connection(ctx context.Context, local string) (grant.Connection, error) {
+	var account corev1.ServiceAccount
+	key := client.ObjectKey{Namespace: v1alpha1.MemberNamespace(local), Name: v1alpha1.MemberServiceAccount}
+	if err := r.client.Get(ctx, key, &account); client.IgnoreNotFound(err) != nil {
+		return grant.Connection{}, err
+	}
+	c := grant.Connection{Origin: string(account.UID)}
+	var bindings rbacv1.ClusterRoleBindingList
+	if err := r.client.List(ctx, &bindings, client.MatchingFields{localIndex: local}, client.UnsafeDisableDeepCopy); err != nil {
+		return grant.Connection{}, err
+	}
+	for _, b := range bindings.Items {
+		if b.Name == connectBinding(local) && slices.ContainsFunc(b.Subjects, func(subject rbacv1.Subject) bool {
+			return subject.Kind == rbacv1.UserKind && subject.Name == v1alpha1.MemberUser(local)
+		}) {
+			c.Certificate, c.Origin = true, string(b.UID)
+		}
+	}
+	return c, nil
+}
+
+// connectBinding is the binding that every connection has (package member), and loses when it is cut off.
+func connectBinding(local string) string { return "hawser-connect-from-" + local }
 
 // take remembers accounts that are somebody else's, and reports whether there are any new ones.
 func (w *world) take(objs []client.Object) bool {
