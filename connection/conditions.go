@@ -58,6 +58,8 @@ func rebind(name string, f facts, err error) string {
 		return ""
 	case f.authType == string(v1alpha1.AuthEKS):
 		return fmt.Sprintf(". If it is right: let auth.eks.apiIdentityRef describe the cluster, or delete the RemoteCluster and join again: hawser leave %s --remote-context CONTEXT, then hawser join %s --auth eks", name, name)
+	case f.authType == string(v1alpha1.AuthOIDC), f.authType == string(v1alpha1.AuthExec):
+		return ". If it is right: delete the RemoteCluster and make it again; nothing of it is stored"
 	}
 	return ": put a new credential into the input Secret, or run hawser join again"
 }

@@ -179,6 +179,16 @@ func (a Auth) CertificateLifetime() time.Duration {
 	return a.MTLS.Lifetime.Duration
 }
 
+// Renews reports whether Hawser renews the credential by itself. What it does not renew, somebody else
+// has to replace.
+func (a Auth) Renews() bool {
+	switch a.Type {
+	case AuthBearerToken, AuthEKS, AuthOIDC, AuthExec:
+		return true
+	}
+	return a.RenewsByCSR()
+}
+
 // RenewsByCSR reports whether auth.mtls renews through the CSR API.
 func (a Auth) RenewsByCSR() bool { return a.MTLS != nil && a.MTLS.Renew == RenewByCSR }
 

@@ -242,6 +242,10 @@ func TestKubectlEntersByWhatHawserKubeconfigWrites(t *testing.T) {
 	if runs := p.runs(); len(runs) != 2 || !strings.HasSuffix(runs[1], "token --request "+o.namespace+"/"+o.namespace+" --context hub --kubeconfig "+hub) {
 		t.Errorf("hawser ran as %q", runs)
 	}
+	// And kubectl itself, which runs the plugin as a process of its own.
+	if who, err := o.alpha.Kubectl(t.Context(), into, "auth", "whoami", "--output", "jsonpath={.status.userInfo.username}"); who != o.account || err != nil {
+		t.Errorf("alpha takes kubectl for %q (%v), want %q", who, err, o.account)
+	}
 }
 
 // hawser runs a command of hawser's.

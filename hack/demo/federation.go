@@ -14,7 +14,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -151,22 +150,15 @@ func (w *world) awaitOutput(ctx context.Context) (string, error) {
 	}
 }
 
-// kubectl runs the one that is built into devfleet. Without a kubeconfig it has that of the whole fleet.
+// kubectl shows what kubectl prints. Without a kubeconfig it has that of the whole fleet.
 func (w *world) kubectl(ctx context.Context, kubeconfig string, args ...string) error {
-	if kubeconfig != "" {
-		args = append([]string{"--kubeconfig", kubeconfig}, args...)
-	}
-	devfleet, err := filepath.Abs(filepath.Join("bin", "devfleet"))
-	if err != nil {
-		return fmt.Errorf("finding kubectl: %w", err)
-	}
 	fmt.Printf("\n  $ kubectl %s\n", strings.Join(args, " "))
-	out, err := exec.CommandContext(ctx, devfleet, append([]string{"--dir", w.dir, "kubectl"}, args...)...).CombinedOutput()
-	fmt.Println(indent(strings.TrimRight(string(out), "\n")))
+	out, err := w.fleetDir.Kubectl(ctx, kubeconfig, args...)
 	if err != nil {
-		return fmt.Errorf("running kubectl: %w", err)
+		out = err.Error()
 	}
-	return nil
+	fmt.Println(indent(out))
+	return err
 }
 
 // writeCertificate makes a serving certificate for this machine, which is its own CA.

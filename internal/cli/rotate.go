@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,7 +87,7 @@ func renewable(rc *v1alpha1.RemoteCluster) error {
 	switch {
 	case rc.Spec.Disabled:
 		return fmt.Errorf("the cluster is disabled: kubectl patch remotecluster %s --type merge -p '{\"spec\":{\"disabled\":false}}'", rc.Name)
-	case slices.Contains([]v1alpha1.AuthType{v1alpha1.AuthBearerToken, v1alpha1.AuthEKS, v1alpha1.AuthOIDC, v1alpha1.AuthExec}, auth.Type), auth.RenewsByCSR():
+	case auth.Renews():
 		return nil
 	case auth.Type == v1alpha1.AuthMTLS:
 		return fmt.Errorf("its certificate is only watched: replace tls.crt and tls.key in Secret %q, or let Hawser renew it: hawser join %s --remote-context CONTEXT --auth mtls --renew csr",

@@ -393,7 +393,8 @@ func wait(ctx context.Context, d time.Duration) bool {
 var (
 	texts   sync.Map // text → where it stood
 	secrets sync.Map // secret → true
-	logged  = funcr.New(func(prefix, args string) { texts.Store(prefix+" "+args, "a log") }, funcr.Options{Verbosity: 10})
+	// As much as client-go says without the bodies of requests and answers, which no flag of ours asks for.
+	logged = funcr.New(func(prefix, args string) { texts.Store(prefix+" "+args, "a log") }, funcr.Options{Verbosity: 7})
 )
 
 type searched struct{ texts, secrets int }

@@ -127,8 +127,11 @@ func (e *examination) rejoin() string { return "hawser join " + e.name() + " --r
 
 // revive is the command that mends a credential, or finds the link that broke where none is kept.
 func (e *examination) revive() string {
-	if e.Cluster.Spec.Auth.Type == v1alpha1.AuthEKS {
+	switch e.Cluster.Spec.Auth.Type {
+	case v1alpha1.AuthEKS:
 		return "hawser aws check " + e.name()
+	case v1alpha1.AuthExec:
+		return "run the plugin by hand as the operator's file has it (hawser manager --exec-providers), and look at what it yields"
 	}
 	return e.rejoin()
 }
@@ -210,12 +213,14 @@ func (e *examination) checkExpiry(c credential.Credential) {
 	now := e.Clock.Now()
 	end, expires := c.Deadline()
 	auth := e.Cluster.Spec.Auth
-	renews := auth.Type == v1alpha1.AuthBearerToken || auth.Type == v1alpha1.AuthEKS || auth.RenewsByCSR()
+	renews := auth.Renews()
 	switch {
+	case !expires && auth.Type == v1alpha1.AuthExec:
+		e.add("expiry", Warning, "let the plugin say when it ends (status.expirationTimestamp)", "the credential of %s never expires, which makes it as weak as a password", c.Subject)
 	case !expires:
 		e.add("expiry", Warning, e.rejoin()+" --auth bearerToken", "the credential of %s never expires, which makes it as weak as a password", c.Subject)
 	case c.ExpiredAt(now):
-		e.add("expiry", Error, e.rejoin(), "the credential of %s expired at %s", c.Subject, stamp(end))
+		e.add("expiry", Error, e.revive(), "the credential of %s expired at %s", c.Subject, stamp(end))
 	case !renews && end.Sub(now) < min(watchedWarning, c.Lifetime()/2):
 		e.add("expiry", Warning, e.rejoin(), "the credential of %s expires at %s, and nothing renews it", c.Subject, stamp(end))
 	case renews && end.Sub(now) < c.Lifetime()/4:

@@ -135,6 +135,11 @@ func (r *run) mirrordClusters(from string, multi *fields, entries []*fields) {
 	if fallback != "" && manager["default-cluster"] == "" && fallback != manager["cluster-name"] {
 		multi.drop("defaultCluster", "there is no such cluster here")
 	}
+	r.mirrordManager(from, multi, manager)
+}
+
+// mirrordManager says how the manager is started, and what is left.
+func (r *run) mirrordManager(from string, multi *fields, manager map[string]string) {
 	if multi.has("enabled") && !multi.flag("enabled") {
 		r.result.Notes = append(r.result.Notes, Note{ToDo, from, multi.at("enabled"), "it was switched off: these connections were not in use"})
 	}
