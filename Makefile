@@ -43,6 +43,7 @@ clean: ## Stop what runs in .devfleet and remove what was built
 test: cc devfleet ## Run all tests on real API servers, with the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m $(TESTFLAGS) ./...
 	cd conformance/eks && CGO_ENABLED=1 go test -race -timeout 5m $(TESTFLAGS) ./...
+	cd conformance/consumers && CGO_ENABLED=1 go test -race -timeout 5m $(TESTFLAGS) ./...
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser, FUZZTIME each (30s)
@@ -67,6 +68,7 @@ lint: ## Lint and check the formatting
 	$(TOOL) golangci-lint run ./...
 	cd devfleet && $(DEVFLEET_ENV) $(TOOL) golangci-lint run ./...
 	cd conformance/eks && $(TOOL) golangci-lint run ./...
+	cd conformance/consumers && $(TOOL) golangci-lint run ./...
 
 .PHONY: fmt
 fmt: ## Format the code and sort its imports
@@ -83,6 +85,7 @@ verify: generate ## Fail if generated files or go.mod are not up to date
 	go mod tidy -diff
 	cd devfleet && go mod tidy -diff
 	cd conformance/eks && go mod tidy -diff
+	cd conformance/consumers && go mod tidy -diff
 	@if [ -n "$$(git status --porcelain -- $(GENERATED))" ]; then \
 		git --no-pager diff HEAD -- $(GENERATED); git status --short -- $(GENERATED); \
 		echo "make verify: these files are not what is committed: commit what 'make generate' writes" >&2; exit 1; \

@@ -40,7 +40,7 @@ var layers = [][]string{
 	{"endpoint", "endpoint/...", "export", "export/..."},
 	{"internal/controller/..."},
 	{"internal/manager", "internal/gate", "internal/cli", "internal/cli/..."},
-	{"cmd/...", "internal/bench", "internal/bench/...", "hack/...", "examples", "examples/..."},
+	{"internal/attempts", "cmd/...", "internal/bench", "internal/bench/...", "hack/...", "examples", "examples/..."},
 }
 
 // sameLayer are the imports that are right although both packages stand in one

@@ -48,6 +48,7 @@ type seen struct {
 	at  time.Time
 
 	clusterID     string
+	blind         bool // namespace kube-system may not be read
 	about         about
 	version       string
 	memberVersion string
@@ -109,7 +110,9 @@ func (c *Connection) probe(ctx context.Context, full bool) bool {
 		found.err = c.knock(ctx)
 	} else {
 		call := caller{l.gen, l.cred, min(probeTimeout, c.timeout())}
+		blind := found.blind
 		found.err = c.light(ctx, call, &found)
+		full = full || found.blind != blind // a right was taken or given: look at all of them
 		latency = c.options.Clock.Now().Sub(started)
 		if found.err == nil && full {
 			c.full(ctx, call, &found, checks, local)
@@ -160,7 +163,8 @@ func (c *Connection) light(ctx context.Context, call caller, found *seen) error 
 	if err := c.checkPin(id); err != nil {
 		return err
 	}
-	if id != "" {
+	found.blind = id == ""
+	if !found.blind {
 		found.clusterID = id
 	}
 	if date, err := http.ParseTime(a.date); err == nil {

@@ -37,6 +37,7 @@ func ControllerObjects(o ControllerOptions) []client.Object {
 	objs := slices.Concat(
 		[]client.Object{homeNamespace(), grantsNamespace()},
 		grantPolicies(),
+		issuerAuthors(),
 		controllersPolicy(),
 		controllerAccount(),
 		controllerRoles(o.GrantableRoles),

@@ -104,7 +104,7 @@ func asWho(t *testing.T, config *rest.Config, user string) client.Client {
 // allow gives a user rights in the whole cluster.
 func (f federation) allow(t *testing.T, user, name string, rules ...rbacv1.PolicyRule) {
 	t.Helper()
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "test-" + user + "-" + name}, Rules: rules}
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "test-" + strings.ReplaceAll(user, ":", "-") + "-" + name}, Rules: rules}
 	binding := &rbacv1.ClusterRoleBinding{
 		ObjectMeta: role.ObjectMeta,
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
@@ -337,4 +337,50 @@ func TestGateWritesNoKeys(t *testing.T) {
 	must(t, wantForbidden(patch(f.gate, `{"status":{"keys":null}}`), "status.keys"))
 	err := f.gate.Patch(ctx, ti, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"prefix":"other:"}}`)))
 	must(t, wantForbidden(err, "cannot patch resource"))
+}
+
+// TestNobodyBelievesWhoCouldNotMint writes TrustedIssuers and their status as somebody who may write them, with and without
+// the right to mint tokens of granted accounts.
+func TestNobodyBelievesWhoCouldNotMint(t *testing.T) {
+	ctx := t.Context()
+	f := newFederation(t)
+	issuers := rbacv1.PolicyRule{APIGroups: []string{"hawser.io"}, Resources: []string{"trustedissuers", "trustedissuers/status"}, Verbs: []string{"create", "get", "update", "patch"}}
+	f.allow(t, "ines", "issuers", issuers)
+	f.allow(t, "mina", "issuers", issuers)
+	mint := &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.GrantsNamespace, Name: "mina"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, Verbs: []string{"create"}}},
+	}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: mint.ObjectMeta,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: mint.Name},
+		Subjects:   []rbacv1.Subject{subject(rbacv1.UserKind, "", "mina")},
+	}
+	for _, obj := range []client.Object{mint, binding} {
+		if err := f.admin.Create(ctx, obj); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := fleettest.Use(t, "alpha").AdminConfig()
+	without, with := asWho(t, config, "ines"), asWho(t, config, "mina")
+	ti := &v1alpha1.TrustedIssuer{ObjectMeta: metav1.ObjectMeta{Name: "believed"}, Spec: v1alpha1.TrustedIssuerSpec{URL: "https://believed.example.com", Prefix: "believed:"}}
+	const words = "to say whose tokens are believed, ines needs the right to create serviceaccounts/token in namespace hawser-grants"
+	fleettest.Eventually(t, 30*time.Second, func() error { return wantForbidden(without.Create(ctx, ti.DeepCopy(), client.DryRunAll), words) })
+	fleettest.Eventually(t, 30*time.Second, func() error { return with.Create(ctx, ti.DeepCopy()) })
+
+	patch := func(text string) client.Patch { return client.RawPatch("application/merge-patch+json", []byte(text)) }
+	spec, label, status := patch(`{"spec":{"pinnedKeys":null,"claimRules":[{"expression":"true"}]}}`), patch(`{"metadata":{"labels":{"team":"a"}}}`), patch(`{"status":{"audiences":["mine"]}}`)
+	must(t, wantForbidden(without.Patch(ctx, ti.DeepCopy(), spec), words))
+	must(t, without.Patch(ctx, ti.DeepCopy(), label))
+	must(t, with.Patch(ctx, ti.DeepCopy(), spec))
+	must(t, wantForbidden(without.Status().Patch(ctx, ti.DeepCopy(), status), words))
+	must(t, with.Status().Patch(ctx, ti.DeepCopy(), status))
+	must(t, f.controllers.Status().Patch(ctx, ti.DeepCopy(), patch(`{"status":{"audiences":["hawser:x"]}}`)))
+	must(t, f.gate.Status().Patch(ctx, ti.DeepCopy(), patch(`{"status":{"lastUse":"2026-01-02T00:00:00Z"}}`)))
+
+	// The controllers' own right is that to the status: the policy holds them, too, whatever RBAC comes to say.
+	f.allow(t, accountUser(member.ControllersServiceAccount), "issuers", issuers)
+	fleettest.Eventually(t, 30*time.Second, func() error {
+		return wantForbidden(f.controllers.Patch(ctx, ti.DeepCopy(), patch(`{"spec":{"claimRules":null}}`)), "needs the right to create serviceaccounts/token")
+	})
 }

@@ -110,11 +110,12 @@ const (
 	ReasonAudienceConflict = "AudienceConflict"
 
 	// AccessGrant's Ready.
-	ReasonGranted       = "Granted"
-	ReasonEnded         = "Ended"
-	ReasonRolesMissing  = "RolesMissing"
-	ReasonIssuerUnready = "IssuerUnready"
-	ReasonNameTaken     = "NameTaken"
+	ReasonGranted          = "Granted"
+	ReasonEnded            = "Ended"
+	ReasonRolesMissing     = "RolesMissing"
+	ReasonIssuerUnready    = "IssuerUnready"
+	ReasonNameTaken        = "NameTaken"
+	ReasonAuthorsUnbounded = "AuthorsUnbounded"
 
 	// AccessRequest's Ready.
 	ReasonWritten           = "Written"
@@ -123,6 +124,7 @@ const (
 	ReasonNotGranted        = "NotGranted"
 	ReasonSecretNotOurs     = "SecretNotOurs"
 	ReasonOutputUnsupported = "OutputUnsupported"
+	ReasonOutputForbidden   = "OutputForbidden"
 
 	// EKSInventory's Ready.
 	ReasonSynced       = "Synced"

@@ -69,13 +69,14 @@ func cloudOf(audience string) string {
 	return ""
 }
 
-// SharedWith is the oldest RemoteCluster that has the same audience and came before rc; nil for none.
+// SharedWith is the oldest RemoteCluster that has the same audience and came before rc; nil for none. The default
+// audience of a cluster is its own however it is connected to: its gate believes our tokens all the same.
 func SharedWith(rc *v1alpha1.RemoteCluster, all []v1alpha1.RemoteCluster) *v1alpha1.RemoteCluster {
 	mine := claimed(rc)
 	var first *v1alpha1.RemoteCluster
 	for i := range all {
 		other := &all[i]
-		if other.Name == rc.Name || mine == "" || claimed(other) != mine || !before(other, rc) {
+		if other.Name == rc.Name || mine == "" || (claimed(other) != mine && !owns(other, mine, rc)) || !before(other, rc) {
 			continue
 		}
 		if first == nil || before(other, first) {
@@ -83,6 +84,18 @@ func SharedWith(rc *v1alpha1.RemoteCluster, all []v1alpha1.RemoteCluster) *v1alp
 		}
 	}
 	return first
+}
+
+// owns reports whether an audience is the default one of another cluster, and rc would show its token to somebody else
+// than that.
+func owns(other *v1alpha1.RemoteCluster, audience string, rc *v1alpha1.RemoteCluster) bool {
+	same := other.Spec.Server != "" && other.Spec.Server == rc.Spec.Server && other.Spec.CAData == rc.Spec.CAData && other.Spec.TLSServerName == rc.Spec.TLSServerName
+	if same && rc.Spec.Auth.OIDC.Exchange == nil {
+		return false // one cluster under two names
+	}
+	return slices.ContainsFunc([]string{other.Spec.ClusterID, other.Status.ClusterID}, func(id string) bool {
+		return id != "" && v1alpha1.DefaultAudience(id) == audience
+	})
 }
 
 // before tells the older of two, whose claim to an audience counts.

@@ -53,6 +53,21 @@ func google(s *v1alpha1.RemoteClusterSpec) {
 	s.Auth.OIDC.TokenFrom, s.Auth.OIDC.Google = v1alpha1.TokenFromGoogle, &v1alpha1.OIDCGoogle{Provider: "//iam.googleapis.com/p"}
 }
 
+func at(server string) func(*v1alpha1.RemoteClusterSpec) {
+	return func(s *v1alpha1.RemoteClusterSpec) { s.Server = "https://" + server }
+}
+
+func gated(s *v1alpha1.RemoteClusterSpec) {
+	s.Auth.OIDC.Exchange = &v1alpha1.OIDCExchange{URL: "https://gate"}
+}
+
+// byToken is a cluster that is not connected to by oidc at all.
+func byToken(server, id string) func(*v1alpha1.RemoteClusterSpec) {
+	return both(at(server), func(s *v1alpha1.RemoteClusterSpec) {
+		s.ClusterID, s.Auth = id, v1alpha1.Auth{Type: v1alpha1.AuthBearerToken}
+	})
+}
+
 func unpinned(s *v1alpha1.RemoteClusterSpec) { s.ClusterID = "" }
 
 func TestAnAudienceBelongsToOneCluster(t *testing.T) {
@@ -77,9 +92,17 @@ func TestAnAudienceBelongsToOneCluster(t *testing.T) {
 			reason: v1alpha1.ReasonAudienceShared},
 		"two issuers with one audience": {rc: cluster("a", 2, both(audience("x"), from(v1alpha1.TokenFromSPIFFE))), others: []v1alpha1.RemoteCluster{cluster("b", 1, audience("x"))},
 			reason: v1alpha1.ReasonAudienceShared},
-		"another way to authenticate has none": {rc: cluster("a", 2, nil), others: []v1alpha1.RemoteCluster{cluster("b", 1, func(s *v1alpha1.RemoteClusterSpec) {
-			s.ClusterID, s.Auth = "id-of-a", v1alpha1.Auth{Type: v1alpha1.AuthBearerToken}
-		})}, want: "hawser:id-of-a"},
+		"a cluster that is connected to in another way": {rc: cluster("a", 2, at("evil")), others: []v1alpha1.RemoteCluster{cluster("b", 1, byToken("good", "id-of-a"))},
+			reason: v1alpha1.ReasonAudienceShared, words: `"b"`},
+		"and that told its id itself": {rc: cluster("a", 2, at("evil")), others: []v1alpha1.RemoteCluster{func() v1alpha1.RemoteCluster {
+			c := cluster("b", 1, byToken("good", ""))
+			c.Status.ClusterID = "id-of-a"
+			return c
+		}()}, reason: v1alpha1.ReasonAudienceShared, words: `"b"`},
+		"and through a gate that may be anybody's": {rc: cluster("a", 2, both(at("good"), gated)), others: []v1alpha1.RemoteCluster{cluster("b", 1, byToken("good", "id-of-a"))},
+			reason: v1alpha1.ReasonAudienceShared, words: `"b"`},
+		"one cluster under two names":                     {rc: cluster("a", 2, at("good")), others: []v1alpha1.RemoteCluster{cluster("b", 1, byToken("good", "id-of-a"))}, want: "hawser:id-of-a"},
+		"one that has another audience still has its own": {rc: cluster("a", 2, at("evil")), others: []v1alpha1.RemoteCluster{cluster("b", 1, both(audience("x"), at("good"), func(s *v1alpha1.RemoteClusterSpec) { s.ClusterID = "id-of-a" }))}, reason: v1alpha1.ReasonAudienceShared, words: `"b"`},
 		"AWS's own":                               {rc: cluster("a", 1, audience("sts.amazonaws.com")), reason: v1alpha1.ReasonAudienceShared, words: "belongs to AWS"},
 		"Entra's own":                             {rc: cluster("a", 1, audience("api://AzureADTokenExchange")), reason: v1alpha1.ReasonAudienceShared, words: "belongs to Microsoft Entra ID"},
 		"Google's own":                            {rc: cluster("a", 1, audience("https://iam.googleapis.com/projects/1")), reason: v1alpha1.ReasonAudienceShared, words: "belongs to Google Cloud"},

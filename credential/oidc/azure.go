@@ -24,16 +24,30 @@ import (
 type Azure struct {
 	// TenantID and ClientID of the application. By default AZURE_TENANT_ID and AZURE_CLIENT_ID.
 	TenantID, ClientID string
-	// Scope of the token, which decides its audience.
+	// Scope of the token, which decides its audience: AKSScope, or one of Scopes.
 	Scope string
+	// Scopes that the operator allows besides, by no object. Whoever writes a RemoteCluster decides who is shown the
+	// token, so one for Azure itself, or for a vault, would be theirs.
+	Scopes []string
 	// Transport of the requests to the authority. Nil means the SDK's.
 	Transport policy.Transporter
 	Clock     clock.PassiveClock
 }
 
+// AKSScope is that of tokens for AKS with Microsoft Entra ID, which mean something to its API servers only.
+const AKSScope = "6dae42f8-4368-4678-94ff-3960e28e3630/.default"
+
+// AzureScopesFromEnvironment are the scopes in HAWSER_AZURE_SCOPES, with commas or spaces between them.
+func AzureScopesFromEnvironment() []string {
+	return strings.FieldsFunc(os.Getenv("HAWSER_AZURE_SCOPES"), func(r rune) bool { return r == ',' || r == ' ' })
+}
+
 // Token implements Tokens. Audience and lifetime are Entra's to decide. Each is made anew: the SDK would
 // hand out the last one until shortly before its end.
 func (a Azure) Token(ctx context.Context, _ string, _ time.Duration) (credential.Credential, error) {
+	if a.Scope != AKSScope && !slices.Contains(a.Scopes, a.Scope) {
+		return credential.Credential{}, credential.InvalidInput("the scope %q is not that of AKS (%s): the operator of the manager has to allow it, in the environment variable HAWSER_AZURE_SCOPES", a.Scope, AKSScope)
+	}
 	federated, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
 		ClientOptions:            azcore.ClientOptions{Transport: a.Transport, Retry: policy.RetryOptions{MaxRetries: -1}}, // the Renewer tries again
 		ClientID:                 a.ClientID,

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/credential/oidc"
 )
 
@@ -74,7 +76,7 @@ func startEntra(t *testing.T) (*entra, oidc.Azure) {
 	t.Setenv("AZURE_FEDERATED_TOKEN_FILE", file)
 	t.Setenv("AZURE_TENANT_ID", "the-tenant")
 	t.Setenv("AZURE_CLIENT_ID", "the-client")
-	return e, oidc.Azure{Scope: "aks/.default", Transport: server.Client(), Clock: clk}
+	return e, oidc.Azure{Scope: "aks/.default", Scopes: []string{"aks/.default"}, Transport: server.Client(), Clock: clk}
 }
 
 func TestAzureIsShownTheFederatedToken(t *testing.T) {
@@ -125,5 +127,25 @@ func TestARefusalOfEntraIsNamedByItsCode(t *testing.T) {
 	}
 	if _, err := azure.Token(t.Context(), "", time.Hour); err == nil || !strings.Contains(err.Error(), "no token file specified") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestNoTokenIsAskedForThatMeansSomethingElsewhere(t *testing.T) {
+	_, a := startEntra(t)
+	t.Setenv("HAWSER_AZURE_SCOPES", "api://gate/.default, api://other/.default")
+	a.Scopes = oidc.AzureScopesFromEnvironment()
+	for _, scope := range []string{"https://management.azure.com/.default", "https://vault.azure.net/.default", "aks/.default", "api://gate"} {
+		a.Scope = scope
+		_, err := a.Token(t.Context(), "", 0)
+		var in *credential.InputError
+		if !errors.As(err, &in) || in.Reason != v1alpha1.ReasonInputInvalid {
+			t.Errorf("%s: %v", scope, err)
+		}
+	}
+	for _, scope := range []string{oidc.AKSScope, "api://gate/.default", "api://other/.default"} {
+		a.Scope = scope
+		if _, err := a.Token(t.Context(), "", 0); errors.As(err, new(*credential.InputError)) {
+			t.Errorf("%s: %v", scope, err)
+		}
 	}
 }

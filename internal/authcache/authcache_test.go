@@ -164,10 +164,10 @@ func TestWhenAnAnswerIsAskedForAnew(t *testing.T) {
 		life, after   time.Duration
 		due, pressing bool
 	}{
-		"a new one is not due":                     {time.Hour, 4 * time.Minute, false, false},
-		"one of an hour is due after five minutes": {time.Hour, 5 * time.Minute, true, false},
-		"a short one is due at half of its life":   {4 * time.Minute, 2 * time.Minute, true, false},
-		"in its last minute it is pressing":        {time.Hour, 59*time.Minute + time.Second, true, true},
+		"a new one is not due":                   {time.Hour, 59 * time.Second, false, false},
+		"one of an hour is due after a minute":   {time.Hour, time.Minute, true, false},
+		"a short one is due at half of its life": {100 * time.Second, 50 * time.Second, true, true},
+		"in its last minute it is pressing":      {time.Hour, 59*time.Minute + time.Second, true, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -16,7 +16,7 @@ const (
 	Brink = time.Minute
 	// maxAge is after how long an answer is renewed though it is still good: what was cut off and granted
 	// anew is found out by then.
-	maxAge = 5 * time.Minute
+	maxAge = time.Minute
 )
 
 // Status is status of an ExecCredential, as JSON: a token, or a certificate with its key. It prints as [redacted].

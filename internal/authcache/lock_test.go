@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"syscall"
 	"testing"
@@ -50,7 +51,9 @@ func hold(where string) {
 		fmt.Println("held 0")
 	}
 	defer lock.Release()
-	select {} // until it is killed
+	never := make(chan os.Signal, 1)
+	signal.Notify(never, syscall.SIGUSR1)
+	<-never // until it is killed
 }
 
 // startHolder starts one and waits until it has the lock. It returns the process that it left behind, too.

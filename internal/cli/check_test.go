@@ -151,4 +151,11 @@ func TestCheckWarnsOfTwoNamesForOneCluster(t *testing.T) {
 	if found == nil || !strings.Contains(found.Message, "alef") || code != exitOK {
 		t.Errorf("exit code %d: %+v", code, report)
 	}
+
+	// Leaving one of them, by whichever rights, leaves the member install to the other.
+	left := d.must("leave", "alef", "--remote-context", "alpha")
+	wantText(t, "leave", left.Err, `The member install stays: RemoteCluster "alpha" is the same cluster`)
+	if _, code := d.examine("alpha"); code != exitOK {
+		t.Errorf("after the other has left, check ends with %d", code)
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -113,6 +114,11 @@ func (j *joining) decideOIDC(ctx context.Context) (*v1alpha1.OIDCAuth, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !foreign {
+		if err := j.mayTrust(ctx); err != nil {
+			return nil, err
+		}
+	}
 	j.federation = &federation{issuer: issuer, foreign: foreign, grant: j.grantTo(issuer)}
 	if auth.Exchange != nil {
 		auth.Exchange.Grant = j.federation.grant.Name // the account may have others
@@ -161,6 +167,24 @@ func (j *joining) mayFederate(ctx context.Context) error {
 		return fmt.Errorf("looking for TrustedIssuers and AccessGrants in the remote cluster: %w", err)
 	case !run && !j.flags.dryRun:
 		return errors.New("--auth oidc needs the member controllers in the remote cluster, and they do not run there (no fresh Lease): start hawser member controllers there with the rights of hawser member manifests --controllers")
+	}
+	return nil
+}
+
+// mayTrust asks for the right that the policy of TrustedIssuers wants (member.IssuerAuthorsPolicy), before anything is
+// written by halves.
+func (j *joining) mayTrust(ctx context.Context) error {
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: v1alpha1.GrantsNamespace, Verb: "create", Resource: "serviceaccounts", Subresource: "token",
+		},
+	}}
+	answer, err := j.there.Kube.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("asking what you may do in the remote cluster: %w", err)
+	}
+	if !answer.Status.Allowed {
+		return fmt.Errorf("--auth oidc needs, in the remote cluster, the right to create serviceaccounts/token in namespace %s: whoever says whose tokens are believed there could mint them", v1alpha1.GrantsNamespace)
 	}
 	return nil
 }

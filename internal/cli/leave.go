@@ -91,10 +91,7 @@ func (l *leaving) run(ctx context.Context) error {
 	}
 	if l.there != nil {
 		remote := &changes{d: l.d, title: "In the remote cluster:"}
-		if err := install.RemoveFederation(ctx, l.there.Client, l.local, remote.report); err != nil {
-			return fmt.Errorf("leaving cluster %q: %w", l.name, err)
-		}
-		if err := install.Remove(ctx, l.there.Client, l.local, remote.report); err != nil {
+		if err := l.removeThere(ctx, remote.report); err != nil {
 			return fmt.Errorf("leaving cluster %q: %w", l.name, err)
 		}
 		remote.end()
@@ -115,6 +112,35 @@ func (l *leaving) run(ctx context.Context) error {
   hawser leave %s --local-name %s --remote-context CONTEXT
 `, v1alpha1.MemberNamespace(l.local), l.behind, useful, l.name, l.local)
 	return gaps()
+}
+
+// removeThere removes what is left in the remote cluster, unless another RemoteCluster goes by it.
+func (l *leaving) removeThere(ctx context.Context, report install.Report) error {
+	id, err := kubeSystemUID(ctx, l.there.Client)
+	if err != nil {
+		return err
+	}
+	var all v1alpha1.RemoteClusterList
+	if err := l.here.Client.List(ctx, &all); err != nil {
+		return fmt.Errorf("listing RemoteClusters: %w", err)
+	}
+	var other *v1alpha1.RemoteCluster
+	trusted := false // another RemoteCluster goes by the trust that join made
+	for i, rc := range all.Items {
+		if rc.Name != l.name && rc.Spec.Auth.Type != v1alpha1.AuthInCluster && clusterID(&rc) == id {
+			other, trusted = &all.Items[i], trusted || rc.Spec.Auth.Type == v1alpha1.AuthOIDC
+		}
+	}
+	if !trusted {
+		if err := install.RemoveFederation(ctx, l.there.Client, l.local, report); err != nil {
+			return err
+		}
+	}
+	if other != nil {
+		fmt.Fprintf(l.d.err, "The member install stays: RemoteCluster %q is the same cluster, and goes by it.\n", other.Name)
+		return nil
+	}
+	return install.Remove(ctx, l.there.Client, l.local, report)
 }
 
 func (l *leaving) prepare(ctx context.Context) error {

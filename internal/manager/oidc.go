@@ -48,7 +48,7 @@ func (s Sources) tokens(auth *v1alpha1.OIDCAuth) oidc.Tokens {
 	}
 	switch {
 	case auth.Azure != nil:
-		return oidc.Azure{TenantID: auth.Azure.TenantID, ClientID: auth.Azure.ClientID, Scope: auth.Azure.Scope, Clock: s.Clock}
+		return oidc.Azure{TenantID: auth.Azure.TenantID, ClientID: auth.Azure.ClientID, Scope: auth.Azure.Scope, Scopes: oidc.AzureScopesFromEnvironment(), Clock: s.Clock}
 	case auth.Google != nil:
 		return oidc.Google{
 			Subject: oidc.Tried{Tokens: account, Local: s.Config}, Provider: auth.Google.Provider, ServiceAccount: auth.Google.ServiceAccount,

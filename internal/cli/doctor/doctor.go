@@ -130,6 +130,8 @@ func (e *examination) revive() string {
 	switch e.Cluster.Spec.Auth.Type {
 	case v1alpha1.AuthEKS:
 		return "hawser aws check " + e.name()
+	case v1alpha1.AuthOIDC:
+		return "look at what the cluster believes and grants: hawser grants explain hawser-from-" + e.Local + " --remote-context CONTEXT, kubectl get trustedissuers there, and the log of its gate; " + e.rejoin() + " makes them anew"
 	case v1alpha1.AuthExec:
 		return "run the plugin by hand as the operator's file has it (hawser manager --exec-providers), and look at what it yields"
 	}

@@ -454,7 +454,7 @@ func TestWithoutThePolicyNothingIsGiven(t *testing.T) {
 	g := e.grant("unbounded", func(s *v1alpha1.AccessGrantSpec) {
 		s.Subjects = []v1alpha1.GrantSubject{localSubject("u", "shop"), {User: "ann"}}
 	})
-	e.awaitReason(g, ReasonAuthorsUnbounded)
+	e.awaitReason(g, v1alpha1.ReasonAuthorsUnbounded)
 	if made := e.made("unbounded"); len(made) != 0 {
 		t.Errorf("given away: %v", slices.Collect(maps.Keys(made)))
 	}
@@ -486,7 +486,7 @@ func TestWithoutThePolicyNothingIsGiven(t *testing.T) {
 
 	// Whoever wrote the grant, the controllers bind only what they were let.
 	e.change(g, func() { g.Spec.ClusterRoles = []string{"view", "cluster-admin"} })
-	e.awaitReason(g, ReasonRefused)
+	e.awaitReason(g, v1alpha1.ReasonRefused)
 	for name, obj := range e.made("unbounded") {
 		if b, ok := obj.(*rbacv1.ClusterRoleBinding); ok && b.RoleRef.Name == "cluster-admin" {
 			t.Errorf("%s binds cluster-admin", name)

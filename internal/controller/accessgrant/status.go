@@ -16,14 +16,6 @@ import (
 	"github.com/hawser-io/hawser/grant"
 )
 
-// Reasons that no other kind has.
-const (
-	// ReasonAuthorsUnbounded is that the policy is not in force without which nothing is given away.
-	ReasonAuthorsUnbounded = "AuthorsUnbounded"
-	// ReasonRefused is that the API server refuses what the grant comes to.
-	ReasonRefused = v1alpha1.ReasonRefused
-)
-
 // Bounds of the lists in a status.
 const (
 	maxNamespaces = 128
@@ -84,9 +76,9 @@ func conditionOf(g *v1alpha1.AccessGrant, done outcome) metav1.Condition {
 	case done.ended:
 		c.Reason, c.Message = v1alpha1.ReasonEnded, "it ended at "+g.Spec.EndsAt.UTC().Format("2006-01-02 15:04:05 MST")+", and everything that was made of it is removed"
 	case done.unguarded != nil:
-		c.Reason, c.Message = ReasonAuthorsUnbounded, done.unguarded.Error()
+		c.Reason, c.Message = v1alpha1.ReasonAuthorsUnbounded, done.unguarded.Error()
 	case done.err != nil:
-		c.Reason, c.Message = ReasonRefused, shortened(done.err.Error())
+		c.Reason, c.Message = v1alpha1.ReasonRefused, shortened(done.err.Error())
 	case len(done.taken) > 0:
 		var names []string
 		for _, obj := range done.taken {

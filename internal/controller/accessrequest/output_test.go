@@ -225,7 +225,7 @@ func TestARequestWhoseRoleBindingIsGoneStillEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.poke()
-	w.is(ar, metav1.ConditionFalse, v1alpha1.ReasonMissingVerbs)
+	w.is(ar, metav1.ConditionFalse, v1alpha1.ReasonOutputForbidden)
 	if err := w.admin.Delete(t.Context(), ar); err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func TestWhoMayNotHaveAccess(t *testing.T) {
 		"not-among":     {to(others), v1alpha1.ReasonNamespaceNotAllowed, "does not name namespace"},
 		"not-labelled":  {to(labelled), v1alpha1.ReasonNamespaceNotAllowed, "does not name namespace"},
 		"in-hawser":     {in(v1alpha1.Namespace), v1alpha1.ReasonNamespaceNotAllowed, "Hawser's own"},
-		"not-permitted": {in(stranger), v1alpha1.ReasonMissingVerbs, "kubectl -n " + stranger + " create rolebinding hawser-requests --clusterrole=hawser-requests --serviceaccount=hawser:hawser"},
+		"not-permitted": {in(stranger), v1alpha1.ReasonOutputForbidden, "kubectl -n " + stranger + " create rolebinding hawser-requests --clusterrole=hawser-requests --serviceaccount=hawser:hawser"},
 		"no-grant": {func(ar *v1alpha1.AccessRequest) { ar.Spec.Grant = "admin" }, v1alpha1.ReasonNotGranted,
 			fmt.Sprintf("localCluster: {name: %q, namespace: %q}", w.local, w.namespace)},
 	}

@@ -88,7 +88,7 @@ func (r *Reconciler) cannotWrite(ar *v1alpha1.AccessRequest, err error) (verdict
 			v.target = ""
 		}
 	case apierrors.IsForbidden(err):
-		v.reason = v1alpha1.ReasonMissingVerbs
+		v.reason = v1alpha1.ReasonOutputForbidden
 		v.message = fmt.Sprintf("Hawser may not write in namespace %[1]q. Allow it: kubectl -n %[1]s create rolebinding hawser-requests --clusterrole=hawser-requests --serviceaccount=%[2]s:hawser. It was told: %[3]s",
 			ar.Namespace, r.Namespace, describe(err))
 	case apierrors.IsInvalid(err):

@@ -1,0 +1,184 @@
+package attempts_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/member"
+)
+
+var thieves = map[string]func(*testing.T, *world){
+	"of any token shows it to another cluster":                     replayElsewhere,
+	"of any token but a subject's shows it to the gate":            replayAtGate,
+	"of a connection's token becomes more than the connection":     thiefOfConnection,
+	"of a granted account's token makes more of it":                thiefOfAccount,
+	"of the exchange's answer finds something besides the token":   thiefOfAnswer,
+	"of the controllers' token becomes somebody by a certificate":  thiefOfControllers,
+	"of the manager's token becomes somebody in the local cluster": thiefOfManager,
+}
+
+func tokenOf(t *testing.T, c *fleettest.Cluster, token string) client.Client {
+	t.Helper()
+	return clientOf(t, c.TokenConfig(token))
+}
+
+// whoIs is who an API server takes the holder of a token for.
+func whoIs(t *testing.T, c *fleettest.Cluster, token string) (string, error) {
+	t.Helper()
+	review, err := kubernetes.NewForConfigOrDie(c.TokenConfig(token)).AuthenticationV1().SelfSubjectReviews().
+		Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	if err != nil {
+		return "", err
+	}
+	return review.Status.UserInfo.Username, nil
+}
+
+func replayElsewhere(t *testing.T, w *world) {
+	beta := fleettest.Use(t, "beta")
+	clusters := map[string]*fleettest.Cluster{"here": w.here, "there": w.there, "beta": beta}
+	for name, c := range map[string]struct{ token, valid string }{
+		"the manager's token":        {w.credentials.manager, "here"},
+		"the connection's token":     {w.credentials.connection, "there"},
+		"the gate's token":           {w.credentials.gate, "there"},
+		"the controllers' token":     {w.credentials.controllers, "there"},
+		"the token of an output":     {w.credentials.output, "there"},
+		"the exchange's answer":      {w.credentials.exchanged, "there"},
+		"a subject's token":          {w.credentials.subject, ""}, // the gate's alone
+		"a subject's token for beta": {w.credentials.forBeta, "beta"},
+	} {
+		for at, cluster := range clusters {
+			if at == c.valid {
+				fleettest.Eventually(t, patience, func() error { // beta has to fetch the keys first
+					_, err := whoIs(t, cluster, c.token)
+					return err
+				})
+				continue
+			}
+			if who, err := whoIs(t, cluster, c.token); !apierrors.IsUnauthorized(err) {
+				t.Errorf("%s is %q %s (%v)", name, who, at, err)
+			}
+		}
+	}
+}
+
+func replayAtGate(t *testing.T, w *world) {
+	for name, token := range map[string]string{
+		"the manager's token":                             w.credentials.manager,
+		"the connection's token":                          w.credentials.connection,
+		"the gate's own token":                            w.credentials.gate,
+		"the token of an output":                          w.credentials.output,
+		"the exchange's answer":                           w.credentials.exchanged,
+		"a subject's token for beta":                      w.credentials.forBeta,
+		"a granted account's token, made for the gate":    w.there.Token(t, v1alpha1.MemberNamespace(hub), v1alpha1.MemberServiceAccount, time.Hour, w.audience),
+		"the manager's own, for this audience, ungranted": w.here.Token(t, v1alpha1.Namespace, "hawser", time.Hour, w.audience),
+	} {
+		if code, body := w.exchange(t, token); code != http.StatusBadRequest || !strings.Contains(body, "the token was not accepted") {
+			t.Errorf("%s: the gate answered %d %.60s", name, code, body)
+		}
+	}
+	w.stays(t, w.credentials.subject, "scope", "shop") // a grant that names somebody else
+	w.stays(t, w.credentials.subject, "audience", "hawser:beta")
+}
+
+func mintAs(t *testing.T, who client.Client, namespace, account string, spec authenticationv1.TokenRequestSpec) error {
+	t.Helper()
+	return who.SubResource("token").Create(t.Context(), accountOf(namespace, account), &authenticationv1.TokenRequest{Spec: spec})
+}
+
+func thiefOfConnection(t *testing.T, w *world) {
+	thief := tokenOf(t, w.there, w.credentials.connection)
+	must(t, mintAs(t, thief, v1alpha1.GrantsNamespace, w.shopAccount, authenticationv1.TokenRequestSpec{})) // which is what it is for
+	day := new(int64(24 * 3600))
+	if err := mintAs(t, thief, v1alpha1.GrantsNamespace, w.shopAccount, authenticationv1.TokenRequestSpec{ExpirationSeconds: day}); !apierrors.IsInvalid(err) {
+		t.Errorf("a token that outlives its grant's: %v", err)
+	}
+	for _, target := range [][2]string{
+		{v1alpha1.GrantsNamespace, w.entryOne}, {v1alpha1.GrantsNamespace, "default"}, {v1alpha1.Namespace, member.ControllersServiceAccount},
+		{v1alpha1.Namespace, v1alpha1.GateServiceAccount}, {v1alpha1.MemberNamespace(hub), "default"}, {metav1.NamespaceSystem, "default"}, {w.theirs, "default"},
+	} {
+		must(t, refused(mintAs(t, thief, target[0], target[1], authenticationv1.TokenRequestSpec{}), "cannot create resource"))
+	}
+	must(t, refused(thief.Create(t.Context(), w.grantOf("by-a-connection", w.deployer("deployer"))), "cannot create resource"))
+	must(t, refused(thief.Get(t.Context(), client.ObjectKey{Name: "shop"}, &v1alpha1.AccessGrant{}), "cannot get resource"))
+}
+
+func thiefOfAccount(t *testing.T, w *world) {
+	for account, token := range map[string]string{w.shopAccount: w.credentials.output, w.entryOne: w.credentials.exchanged} {
+		if who, err := whoIs(t, w.there, token); err != nil || who != "system:serviceaccount:"+v1alpha1.GrantsNamespace+":"+account {
+			t.Errorf("it is %s (%v)", who, err)
+		}
+		thief := tokenOf(t, w.there, token)
+		must(t, refused(mintAs(t, thief, v1alpha1.GrantsNamespace, account, authenticationv1.TokenRequestSpec{}), "cannot create resource"))
+		must(t, thief.List(t.Context(), &corev1.ConfigMapList{}, client.InNamespace(w.theirs)))
+		for _, namespace := range []string{"", metav1.NamespaceDefault, v1alpha1.Namespace, v1alpha1.GrantsNamespace, v1alpha1.MemberNamespace(hub)} {
+			must(t, refused(thief.List(t.Context(), &corev1.ConfigMapList{}, client.InNamespace(namespace)), "cannot list resource"))
+		}
+		must(t, refused(thief.List(t.Context(), &corev1.SecretList{}, client.InNamespace(w.theirs)), "cannot list resource"))
+		must(t, refused(thief.List(t.Context(), &v1alpha1.AccessGrantList{}), "cannot list resource"))
+	}
+}
+
+// thiefOfAnswer looks for what would outlive the token.
+func thiefOfAnswer(t *testing.T, w *world) {
+	token := w.here.Token(t, w.shop, "deployer", 10*time.Minute, w.audience)
+	code, body := w.exchange(t, token)
+	var answer map[string]any
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || code != http.StatusOK {
+		t.Fatalf("the gate answered %d (%v)", code, err)
+	}
+	for name := range answer {
+		if !slices.Contains([]string{"access_token", "issued_token_type", "token_type", "expires_in", "scope"}, name) {
+			t.Errorf("the answer has %s", name)
+		}
+	}
+	if strings.Contains(body, token[strings.LastIndex(token, ".")+1:]) {
+		t.Error("the answer holds the token that was shown")
+	}
+	if life, ok := answer["expires_in"].(float64); !ok || life > time.Hour.Seconds() {
+		t.Errorf("the answer is good for %v s, and the grant allows an hour", answer["expires_in"])
+	}
+}
+
+func thiefOfControllers(t *testing.T, w *world) {
+	thief := tokenOf(t, w.there, w.credentials.controllers)
+	csr := &certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{Name: "hawser-stolen"}}
+	csr.Spec.SignerName, csr.Spec.Request, csr.Spec.Usages = certificatesv1.KubeAPIServerClientSignerName, []byte("x"), []certificatesv1.KeyUsage{certificatesv1.UsageClientAuth}
+	must(t, refused(thief.Create(t.Context(), csr), "cannot create resource"))
+	must(t, refused(thief.Create(t.Context(), w.grantOf("by-the-controllers", v1alpha1.GrantSubject{User: "eve"})), "cannot create resource"))
+	must(t, refused(thief.Create(t.Context(), &v1alpha1.TrustedIssuer{
+		ObjectMeta: metav1.ObjectMeta{Name: "by-the-controllers"}, Spec: v1alpha1.TrustedIssuerSpec{URL: "https://eve.example.com", Prefix: "eve:"},
+	}), "cannot create resource"))
+	for _, account := range []string{w.shopAccount, w.entryOne} {
+		must(t, refused(mintAs(t, thief, v1alpha1.GrantsNamespace, account, authenticationv1.TokenRequestSpec{}), "cannot create resource"))
+	}
+	must(t, refused(mintAs(t, thief, v1alpha1.Namespace, v1alpha1.GateServiceAccount, authenticationv1.TokenRequestSpec{}), "cannot create resource"))
+}
+
+func thiefOfManager(t *testing.T, w *world) {
+	thief := tokenOf(t, w.here, w.credentials.manager)
+	must(t, refused(thief.List(t.Context(), &corev1.SecretList{}), "cannot list resource"))
+	must(t, refused(thief.List(t.Context(), &corev1.SecretList{}, client.InNamespace(w.shop)), "cannot list resource")) // it may get one by name
+	must(t, refused(thief.Get(t.Context(), client.ObjectKey{Namespace: metav1.NamespaceSystem, Name: "of-the-system"}, &corev1.Secret{}), "cannot get resource"))
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "hawser-requests"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "hawser-requests"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: v1alpha1.Namespace, Name: "hawser"}},
+	}
+	must(t, refused(thief.Create(t.Context(), binding), "cannot create resource"))
+	must(t, refused(thief.Create(t.Context(), requestFor(w.shop, "by-the-manager", "shop")), "cannot create resource"))
+}
