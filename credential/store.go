@@ -50,13 +50,16 @@ func (s Store) Candidates(ctx context.Context, input Credential) ([]Credential, 
 	switch {
 	case err != nil:
 		return nil, err
-	case kept.IsZero():
+	case kept.Origin != input.Origin && kept.IsZero():
 		return []Credential{input}, nil
 	case kept.Origin != input.Origin:
 		return []Credential{input, kept}, nil
 	}
 	input.Binding = kept.Binding
-	if kept.Equal(input) {
+	switch {
+	case kept.IsZero():
+		return []Credential{input}, nil
+	case kept.Equal(input):
 		return []Credential{kept}, nil
 	}
 	return []Credential{kept, input}, nil
@@ -71,8 +74,9 @@ func (s Store) Kept(ctx context.Context, inputErr error) ([]Credential, error) {
 	return []Credential{kept}, inputErr
 }
 
-// load returns the kept credential; zero where there is none. One that cannot be read is as
-// good as none: the input is still there, and the next renewal overwrites it.
+// load returns the kept credential; zero where there is none, with the origin and the binding that
+// Retire has left of it. One that cannot be read is as good as none: the input is still there, and the next
+// renewal overwrites it.
 func (s Store) load(ctx context.Context) (Credential, error) {
 	secret, err := s.Secrets.Get(ctx, v1alpha1.CredentialSecretName(s.Cluster), metav1.GetOptions{})
 	switch {
@@ -98,7 +102,7 @@ func decode(data map[string][]byte) (c Credential, ok bool) {
 	} else if pair, err := NewCertificate(data[v1alpha1.TLSCertKey], NewSecret(string(data[v1alpha1.TLSKeyKey])), st.Origin); err == nil {
 		c = pair
 	} else {
-		return Credential{}, false
+		return Credential{Origin: st.Origin, Binding: st.Binding}, false
 	}
 	c.ObtainedAt, c.IssuedAt, c.ExpiresAt, c.Binding = st.ObtainedAt, st.IssuedAt, st.ExpiresAt, st.Binding
 	return c, true
@@ -139,6 +143,27 @@ func (s Store) write(ctx context.Context, data map[string][]byte) error {
 		return fmt.Errorf("writing Secret %q: %w", name, err)
 	}
 	return nil
+}
+
+// Retire removes what was kept, except for the server that it is bound to, where the input stays that it
+// grew from: whoever makes the cluster anew under its name, at a server of their own, is not shown the input.
+func (s Store) Retire(ctx context.Context) error {
+	kept, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	input, err := s.Secrets.Get(ctx, v1alpha1.InputSecretName(s.Cluster), metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err), err == nil && input.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy, err == nil && kept.Binding == nil:
+		return s.Forget(ctx)
+	case err != nil:
+		return fmt.Errorf("reading Secret %q: %w", v1alpha1.InputSecretName(s.Cluster), err)
+	}
+	state, err := json.Marshal(stored{Origin: kept.Origin, Binding: kept.Binding})
+	if err != nil {
+		return fmt.Errorf("encoding the state of a credential: %w", err)
+	}
+	return s.write(ctx, map[string][]byte{stateKey: state})
 }
 
 // Forget removes what was kept. It is no error if there is nothing.

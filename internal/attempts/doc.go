@@ -1,7 +1,8 @@
 // Package attempts holds the attempts to gain, by Hawser, a right that one lacked: as the lowest role that may write one
 // of our kinds or its status, and as the thief of each credential that we issue. Each is a named test on real API servers
-// under exactly the manifests that we ship, with the member controllers, the gate and the manager running, and fails
-// when its guard is taken away; where two guards stand one behind the other, when both are. It has no other code, and does not repeat what the packages below try themselves:
+// under exactly the manifests that we ship, with the member controllers, the gate and the manager running. Where two
+// guards stand one behind the other, it fails when both are taken away. It has no other code, and does not repeat
+// what the packages below try themselves:
 //
 //	actor                              also tried in
 //	author of AccessGrants             member (TestNobodyGrantsMoreThanTheyHave), internal/controller/accessgrant

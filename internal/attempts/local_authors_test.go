@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,8 +18,8 @@ import (
 )
 
 var localAuthors = map[string]func(*testing.T, *world){
-	"an author of RemoteClusters collects tokens at a server of their own":        collectTokens,
 	"an author of RemoteClusters moves a connection to a server of their own":     movedConnection,
+	"an author of RemoteClusters makes one anew at a server of their own":         madeAnew,
 	"a writer of a RemoteCluster's status says where its credential was proved":   provedElsewhere,
 	"an author of AccessRequests writes input for Hawser":                         requestInput,
 	"an author of AccessRequests makes a Secret that Kubernetes fills or acts on": requestTyped,
@@ -209,5 +210,28 @@ func requestDeletes(t *testing.T, w *world) {
 		if err := w.local.Get(t.Context(), client.ObjectKey{Namespace: w.shop, Name: target}, &corev1.Secret{}); err != nil {
 			t.Errorf("Secret %s: %v", target, err)
 		}
+	}
+}
+
+// madeAnew deletes a RemoteCluster, whose input Secret a person wrote and which therefore stays, and makes it
+// anew for a server of the author's.
+func madeAnew(t *testing.T, w *world) {
+	who, evil := as(t, w.here, "rex", everythingOn("remoteclusters")), fleettest.NewStranger(t)
+	w.there.ServiceAccount(t, w.theirs, "theirs")
+	token := w.there.Token(t, w.theirs, "theirs", time.Hour)
+	mustCreate(t, w.local, inputSecret("again", token))
+	auth := v1alpha1.Auth{Type: v1alpha1.AuthBearerToken}
+	if err := tie(t, w.local, "again", w.there.Server, w.there.CA(), auth); err != nil {
+		t.Fatal(err)
+	}
+	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "again"}}
+	conditions := func() []metav1.Condition { return rc.Status.Conditions }
+	is(t, w.local, rc, conditions, v1alpha1.Authenticated, metav1.ConditionTrue, "")
+	must(t, who.Delete(t.Context(), rc))
+	fleettest.Eventually(t, patience, func() error { return tie(t, who, "again", evil.URL, evil.CA(), auth) })
+	rc = &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "again"}}
+	is(t, w.local, rc, conditions, v1alpha1.Reachable, metav1.ConditionFalse, v1alpha1.ReasonAddressUnproven)
+	if bytes.Contains(evil.Sent(), []byte(token)) {
+		t.Error("their server was shown the token")
 	}
 }

@@ -125,6 +125,9 @@ func (w *world) mustExchange(t *testing.T, token string, more ...string) string 
 func TestAttempts(t *testing.T) {
 	w := newWorld(t)
 	t.Run("by a thief of any credential with a right that it should not have", func(t *testing.T) { everyRight(t, w) }) // before others add some
+	// Before another writes into alpha's status which cluster that is, by which its audience is known: who may
+	// write both, RemoteClusters and their status, has Hawser's own means.
+	t.Run("an author of RemoteClusters collects tokens at a server of their own", func(t *testing.T) { collectTokens(t, w) })
 	for name, attempts := range map[string]map[string]func(*testing.T, *world){
 		"by an author or a status writer there": remoteAuthors,
 		"by an author or a status writer here":  localAuthors,

@@ -50,7 +50,14 @@ func TestDeletionCleansUpBothSides(t *testing.T) {
 	h.rotate("alpha")
 	h.delete("alpha")
 	gone(t, h.admin, &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "alpha"}})
-	gone(t, h.admin, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.CredentialSecretName("alpha")}})
+	// The input stays, and with it the server that it may be shown to; no credential does.
+	var kept corev1.Secret
+	if err := h.admin.Get(t.Context(), types.NamespacedName{Namespace: v1alpha1.Namespace, Name: v1alpha1.CredentialSecretName("alpha")}, &kept); err != nil {
+		t.Errorf("the binding of the input is forgotten: %v", err)
+	}
+	if len(kept.Data[v1alpha1.BearerTokenKey])+len(kept.Data[v1alpha1.TLSKeyKey]) > 0 || !strings.Contains(string(kept.Data["state.json"]), alpha.Server) {
+		t.Errorf("it holds %d keys, or not the server", len(kept.Data))
+	}
 	gone(t, admin, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.MemberNamespace(h.local)}})
 	gone(t, admin, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.MemberNamespace(h.local)}})
 	if _, err := h.links.Get("alpha"); !errors.Is(err, fleet.ErrNotFound) {

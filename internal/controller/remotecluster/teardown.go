@@ -48,7 +48,7 @@ func (r *Reconciler) finalize(ctx context.Context, rc *v1alpha1.RemoteCluster) (
 		r.Events.Eventf(rc, nil, "Warning", "LeftBehind", "Delete", "%s", note(fmt.Sprintf(
 			"the member install in cluster %q could not be removed: %s. It is of no use to anybody once its credentials have expired. Remove it with: hawser leave %s --remote-context CONTEXT", rc.Name, t.err, rc.Name)))
 	}
-	if err := (credential.Store{Secrets: r.Secrets, Cluster: rc.Name}).Forget(ctx); err != nil {
+	if err := (credential.Store{Secrets: r.Secrets, Cluster: rc.Name}).Retire(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
 	if err := r.deleteInput(ctx, rc.Name); err != nil {
