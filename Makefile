@@ -7,12 +7,16 @@ SHELL         := bash
 MAKEFLAGS     += --no-builtin-rules
 
 TOOL      := go tool -modfile=$(CURDIR)/tools.mod
-GENERATED := ':(glob)api/**/zz_generated.*.go' config/crd
+GENERATED := ':(glob)api/**/zz_generated.*.go' config charts/hawser/crds charts/hawser/files/rbac docs/rbac.md
 TESTFLAGS ?=
 FUZZTIME  ?= 30s
 BENCH     ?=
-BENCHES   := rotation blackhole probe revoke ekstoken ekschain engage cachebytes fanout fairness rotate-all selector gate grant authplugin
+BENCHES   := rotation blackhole probe revoke ekstoken ekschain engage cachebytes fanout fairness rotate-all selector gate grant authplugin shard startup index ingest
 KEEP      ?=
+IMAGE_FLAGS ?=
+VULNDB    ?= https://vuln.go.dev
+# Modules beside the main one, with tests of their own.
+MODULES   := conformance/eks conformance/consumers conformance/dashboards hack/image
 
 DEVFLEET_SOURCES := $(shell find devfleet -type f ! -name '*_test.go' \( -name '*.go' -o -name 'go.*' -o -name build.sh \))
 # As build.sh compiles it, so that the linter takes Kubernetes from Go's build cache.
@@ -32,18 +36,26 @@ bin/devfleet: $(DEVFLEET_SOURCES)
 	devfleet/build.sh bin/devfleet
 	@touch $@
 
+bin/helm: tools.mod tools.sum
+	@mkdir -p bin
+	go build -modfile=tools.mod -o $@ helm.sh/helm/v4/cmd/helm
+	@touch $@
+
 .PHONY: clean
 clean: ## Stop what runs in .devfleet and remove what was built
 	@if [ -x bin/devfleet ] && [ -d .devfleet ]; then bin/devfleet down; fi
 	rm -rf bin dist .devfleet cover.out
 
+.PHONY: image
+image: ## Write the container image to dist/image, without a container engine
+	go run -C hack/image . --root "$(CURDIR)" --out "$(CURDIR)/dist" $(IMAGE_FLAGS)
+
 ##@ Test
 
 .PHONY: test
-test: cc devfleet ## Run all tests on real API servers, with the race detector
+test: cc devfleet bin/helm ## Run all tests on real API servers, with the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m $(TESTFLAGS) ./...
-	cd conformance/eks && CGO_ENABLED=1 go test -race -timeout 5m $(TESTFLAGS) ./...
-	cd conformance/consumers && CGO_ENABLED=1 go test -race -timeout 5m $(TESTFLAGS) ./...
+	for module in $(MODULES); do (cd $$module && CGO_ENABLED=1 go test -race -timeout 5m $(TESTFLAGS) ./...); done
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser, FUZZTIME each (30s)
@@ -67,33 +79,39 @@ demo: build devfleet ## Show Hawser at work on clusters of its own; KEEP=1 leave
 lint: ## Lint and check the formatting
 	$(TOOL) golangci-lint run ./...
 	cd devfleet && $(DEVFLEET_ENV) $(TOOL) golangci-lint run ./...
-	cd conformance/eks && $(TOOL) golangci-lint run ./...
-	cd conformance/consumers && $(TOOL) golangci-lint run ./...
+	for module in $(MODULES); do (cd $$module && $(TOOL) golangci-lint run ./...); done
 
 .PHONY: fmt
 fmt: ## Format the code and sort its imports
 	$(TOOL) golangci-lint fmt ./...
 
 .PHONY: generate
-generate: ## Generate the deep copies and the CRDs from api/
+generate: ## Generate the deep copies, the CRDs and the roles, and what of these is in the chart
 	$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	rm -f config/crd/hawser.io_*.yaml
 	$(TOOL) controller-gen crd:headerFile=hack/boilerplate.yaml.txt paths=./api/... output:crd:dir=config/crd
+	mkdir -p charts/hawser/crds && rm -f charts/hawser/crds/*.yaml && cp config/crd/hawser.io_*.yaml charts/hawser/crds/
+	go run ./hack/rbac
 
 .PHONY: verify
 verify: generate ## Fail if generated files or go.mod are not up to date
 	go mod tidy -diff
 	cd devfleet && go mod tidy -diff
-	cd conformance/eks && go mod tidy -diff
-	cd conformance/consumers && go mod tidy -diff
+	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
 	@if [ -n "$$(git status --porcelain -- $(GENERATED))" ]; then \
 		git --no-pager diff HEAD -- $(GENERATED); git status --short -- $(GENERATED); \
 		echo "make verify: these files are not what is committed: commit what 'make generate' writes" >&2; exit 1; \
 	fi
 
-.PHONY: vulncheck
-vulncheck: ## Look for known vulnerabilities (asks the Go project's database)
-	go run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...
+.PHONY: vuln vulncheck
+vulncheck: vuln
+vuln: ## Look for known vulnerabilities, by the Go project's database or a mirror: VULNDB=URL
+	@GOBIN="$(CURDIR)/bin" go install golang.org/x/vuln/cmd/govulncheck@v1.8.0
+	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT; code=0; \
+	bin/govulncheck -db "$(VULNDB)" ./... 2>"$$said" || code=$$?; cat "$$said" >&2; \
+	if grep -q 'fetching vulnerabilities' "$$said"; then \
+		echo "make vuln: NOTHING WAS CHECKED: the database $(VULNDB) cannot be reached from here. Run it where it can, or name a mirror: make vuln VULNDB=URL" >&2; \
+	fi; exit $$code
 
 .PHONY: cc
 cc:

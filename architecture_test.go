@@ -29,18 +29,18 @@ import (
 var layers = [][]string{
 	{".", "internal/version", "internal/authcache", "config/crd"},
 	{"api/..."},
-	{"selector", "member", "credential", "trust", "trust/...", "grant"},
-	{"fleettest", "internal/awstest"},
+	{"selector", "member", "credential", "trust", "trust/...", "grant", "internal/kinds", "internal/crds", "internal/self", "internal/statuspatch"},
+	{"fleettest", "internal/awstest", "internal/charttest", "internal/guard", "internal/rbac"},
 	{"aws", "aws/..."},
 	{"credential/..."},
 	{"connection"},
 	{"inventory", "inventory/objects", "inventory/group", "inventory/registry"},
 	{"inventory/..."},
-	{"fleet", "fleettest/inventorytest"},
+	{"fleet", "fleet/shard", "fleettest/inventorytest"},
 	{"endpoint", "endpoint/...", "export", "export/..."},
 	{"internal/controller/..."},
 	{"internal/manager", "internal/gate", "internal/cli", "internal/cli/..."},
-	{"internal/attempts", "cmd/...", "internal/bench", "internal/bench/...", "hack/...", "examples", "examples/..."},
+	{"internal/attempts", "internal/attempts/...", "internal/rights", "cmd/...", "internal/bench", "internal/bench/...", "hack/...", "examples", "examples/...", "charts", "internal/lifecycle"},
 }
 
 // sameLayer are the imports that are right although both packages stand in one
@@ -49,10 +49,11 @@ var sameLayer = map[string][]string{
 	"internal/cli":     {"internal/manager", "internal/gate"}, // `hawser manager`, `hawser gate`
 	"internal/awstest": {"fleettest"},                         // its webhooks are asked by real API servers
 	"trust/exchange":   {"credential"},                        // tokens are credential.Secrets
+	"endpoint/wire":    {"endpoint/index"},                    // it reads labels and ports as the index takes them
 }
 
 // testOnly names the packages that exist for tests, and who else may import them.
-var testOnly = []string{"fleettest", "fleettest/inventorytest", "internal/awstest"}
+var testOnly = []string{"fleettest", "fleettest/inventorytest", "internal/awstest", "internal/charttest"}
 
 var testOnlyImporters = []string{"internal/bench", "internal/bench/...", "hack/demo"}
 
@@ -62,7 +63,7 @@ var forbiddenNames = []string{"util", "utils", "common", "helper", "helpers", "t
 // cloudFree are the packages of a controller author, who must not inherit the
 // libraries below by importing them: credential sources are handed in as options.
 var cloudFree = []string{
-	"fleet", "fleettest/inventorytest", "inventory", "inventory/argocd", "inventory/capicluster", "inventory/clusterprofile", "inventory/kind",
+	"fleet", "fleet/shard", "fleettest/inventorytest", "inventory", "inventory/argocd", "inventory/capicluster", "inventory/clusterprofile", "inventory/kind",
 	"inventory/kubeconfigfile", "inventory/kubeconfigsecret", "inventory/namespaces", "inventory/objects", "inventory/remotecluster",
 }
 

@@ -192,6 +192,8 @@ func compatible(name string, f facts) metav1.Condition {
 		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonClockSkew, "its clock is about %s %s ours: check time synchronisation on both sides", f.seen.skew.Abs().Round(time.Minute), way)
 	case skew != "":
 		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonVersionSkew, "%s", skew)
+	case untested(f.seen.version) != "":
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonVersionUntested, "%s", untested(f.seen.version))
 	case f.seen.memberVersion == "":
 		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonMemberMissing, "Kubernetes %s; no member install is recorded there", f.seen.version)
 	}
@@ -221,7 +223,7 @@ func ready(all []metav1.Condition) metav1.Condition {
 		}
 	}
 	for _, c := range all {
-		if c.Reason == v1alpha1.ReasonNeverExpires || c.Reason == v1alpha1.ReasonExpiresSoon || c.Reason == v1alpha1.ReasonAddressUnproven {
+		if c.Reason == v1alpha1.ReasonNeverExpires || c.Reason == v1alpha1.ReasonExpiresSoon || c.Reason == v1alpha1.ReasonAddressUnproven || c.Reason == v1alpha1.ReasonVersionUntested {
 			return condition(kind, metav1.ConditionTrue, c.Reason, "connected, but %s: %s", c.Type, c.Message)
 		}
 	}
@@ -275,14 +277,24 @@ func revive(name string, f facts) string {
 		return "replace it where it comes from"
 	case f.authType == string(v1alpha1.AuthEKS):
 		return "hawser aws check " + name
+	case f.authType == string(v1alpha1.AuthOIDC):
+		return entered(name)
 	}
 	return repair(name)
+}
+
+// entered is how to find out what the cluster that is entered has against an identity of ours.
+func entered(name string) string {
+	return "hawser check " + name + " --remote-context CONTEXT looks at the issuer, the grant and the gate over there; " + repair(name) + " makes them anew"
 }
 
 // permit is how the identity gets the rights that it lacks.
 func permit(name string, f facts) string {
 	if !f.managed {
 		return "bind it to a role that allows that"
+	}
+	if f.authType == string(v1alpha1.AuthOIDC) { // its roles are bound by an AccessGrant
+		return entered(name)
 	}
 	return "apply what hawser member manifests prints, or " + repair(name)
 }

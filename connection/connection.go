@@ -62,6 +62,16 @@ type Options struct {
 	Changed func()
 	// Observe is told of every probe.
 	Observe func(Probe)
+	// Wrap stands between the transport and whoever uses the link: clients, and sources that renew. Probes and proofs
+	// change nothing, and do without. May be nil.
+	Wrap func(http.RoundTripper) http.RoundTripper
+}
+
+func (o Options) wrap(rt http.RoundTripper) http.RoundTripper {
+	if o.Wrap == nil {
+		return rt
+	}
+	return o.Wrap(rt)
 }
 
 // Connection is a live link to one remote cluster.
@@ -188,14 +198,16 @@ func (c *Connection) Interrupt() {
 func (c *Connection) Config() *rest.Config {
 	return &rest.Config{
 		Host:        "https://" + hostFor(c.name),
-		Transport:   c.transport,
+		Transport:   c.options.wrap(c.transport),
 		RateLimiter: c.limiter,
 		UserAgent:   c.userAgent,
 	}
 }
 
 // HTTPClient returns a client without a rate limit, for requests to https://<name>/….
-func (c *Connection) HTTPClient() *http.Client { return &http.Client{Transport: c.transport} }
+func (c *Connection) HTTPClient() *http.Client {
+	return &http.Client{Transport: c.options.wrap(c.transport)}
+}
 
 func (c *Connection) timeout() time.Duration { return c.transport.deadline() }
 

@@ -36,7 +36,7 @@ func (c *Connection) Identify(ctx context.Context, token credential.Secret) (cre
 		}
 		defer gen.end(ErrClosed)
 	}
-	who, err := caller{gen, cred, c.timeout()}.whoAmI(ctx)
+	who, err := caller{gen, cred, c.timeout(), c.userAgent}.whoAmI(ctx)
 	if err != nil {
 		return credential.Identity{}, fmt.Errorf("asking cluster %q for whom it takes a token: %w", c.name, withoutToken(err, cred))
 	}

@@ -27,6 +27,8 @@ type caller struct {
 	gen     *generation
 	cred    credential.Credential
 	timeout time.Duration
+	// userAgent tells the cluster's log who looks; empty: the default of net/http.
+	userAgent string
 }
 
 // answer is a response, read to its end.
@@ -50,6 +52,9 @@ func (c caller) do(ctx context.Context, method, path string, in any) (answer, er
 		return answer{}, fmt.Errorf("making a request: %w", err)
 	}
 	req.Header.Set("Accept", "application/json")
+	if c.userAgent != "" {
+		req.Header.Set("User-Agent", c.userAgent)
+	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -153,7 +158,7 @@ func (l link) Prove(ctx context.Context, cred credential.Credential) (credential
 	if err != nil {
 		return credential.Identity{}, err
 	}
-	who, err := l.prove(ctx, caller{gen, cred, l.c.timeout()})
+	who, err := l.prove(ctx, caller{gen, cred, l.c.timeout(), l.c.userAgent})
 	if err != nil {
 		l.c.discard(gen)
 		return credential.Identity{}, withoutToken(err, cred)
@@ -216,7 +221,7 @@ func (l link) Config(cred credential.Credential) (*rest.Config, func(), error) {
 	}
 	return &rest.Config{
 		Host:      "https://" + hostFor(l.c.name),
-		Transport: oneOff{gen, cred, l.c.timeout()},
+		Transport: l.c.options.wrap(oneOff{gen, cred, l.c.timeout()}),
 		QPS:       -1,
 		UserAgent: l.c.userAgent,
 	}, func() { l.c.discard(gen) }, nil

@@ -109,7 +109,7 @@ func (c *Connection) probe(ctx context.Context, full bool) bool {
 	if l == nil {
 		found.err = c.knock(ctx)
 	} else {
-		call := caller{l.gen, l.cred, min(probeTimeout, c.timeout())}
+		call := caller{l.gen, l.cred, min(probeTimeout, c.timeout()), c.userAgent}
 		blind := found.blind
 		found.err = c.light(ctx, call, &found)
 		full = full || found.blind != blind // a right was taken or given: look at all of them
@@ -253,7 +253,7 @@ func (c *Connection) knock(ctx context.Context) error {
 		return err
 	}
 	defer gen.end(ErrClosed)
-	call := caller{gen, credential.Credential{}, min(probeTimeout, c.timeout())}
+	call := caller{gen, credential.Credential{}, min(probeTimeout, c.timeout()), c.userAgent}
 	a, err := call.do(ctx, http.MethodGet, "/version", nil)
 	if err != nil {
 		return err

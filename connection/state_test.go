@@ -90,6 +90,9 @@ func TestConditions(t *testing.T) {
 		"a clock half a minute ahead":  {func(f *facts) { f.seen.skew = 30 * time.Second }, want{"Compatible": "True Compatible"}},
 		"a member install of long ago": {func(f *facts) { f.own = "v0.3.0" }, want{"Compatible": "False VersionSkew", "Ready": "True VersionSkew"}},
 		"Kubernetes of long ago":       {func(f *facts) { f.seen.version = "v1.27.9" }, want{"Compatible": "False VersionSkew", "Ready": "True VersionSkew"}},
+		"a manager of long ago":        {func(f *facts) { f.own = "v0.0.1"; f.seen.memberVersion = "v0.9.0" }, want{"Compatible": "False VersionSkew", "Ready": "True VersionSkew"}},
+		"Kubernetes of the future":     {func(f *facts) { f.seen.version = "v1.99.0" }, want{"Compatible": "True VersionUntested", "Ready": "True VersionUntested"}},
+		"Kubernetes without policies":  {func(f *facts) { f.seen.version = "v1.29.0" }, want{"Compatible": "True VersionUntested", "Ready": "True VersionUntested"}},
 		"no member install":            {func(f *facts) { f.seen.memberVersion = "" }, want{"Compatible": "True MemberMissing", "Ready": "True Connected"}},
 	}
 	for name, c := range cases {
@@ -133,6 +136,8 @@ func TestAdviceIsWhatHelps(t *testing.T) {
 		{"one by a plugin that is refused", refused, v1alpha1.AuthExec, true, "Authenticated", "look at what the plugin yields"},
 		{"one of somebody else's program that is refused", refused, "", false, "Authenticated", "replace it where it comes from"},
 		{"one of EKS that is refused", refused, v1alpha1.AuthEKS, true, "Authenticated", "hawser aws check alpha"},
+		{"one of a trusted issuer that is refused", refused, v1alpha1.AuthOIDC, true, "Authenticated", "hawser check alpha --remote-context CONTEXT looks at the issuer, the grant and the gate"},
+		{"a right that a grant does not give", lacking, v1alpha1.AuthOIDC, true, "Authorized", "hawser check alpha --remote-context CONTEXT looks at the issuer, the grant and the gate"},
 		{"a right that the manager lacks", lacking, v1alpha1.AuthBearerToken, true, "Authorized", "hawser member manifests"},
 		{"a right that somebody else's program lacks", lacking, "", false, "Authorized", "bind it to a role that allows that"},
 	}

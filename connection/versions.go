@@ -9,6 +9,13 @@ import (
 // leastKubernetes is the first that serves SelfSubjectReview, by which a credential is proved.
 var leastKubernetes = version.MustParseGeneric("1.28")
 
+// Of the range that Hawser is tested with and that its client library supports: before policyKubernetes there are
+// no ValidatingAdmissionPolicies, and newestKubernetes is one release newer than the client library's own.
+var (
+	policyKubernetes = version.MustParseGeneric("1.30")
+	newestKubernetes = version.MustParseGeneric("1.38")
+)
+
 // maxMinorSkew is how many minor releases a member install and the manager may be apart.
 const maxMinorSkew = 1
 
@@ -34,4 +41,18 @@ func versionSkew(name, kubernetes, member, own string) string {
 		return fmt.Sprintf("its member install is of Hawser %s, and this manager is %s: upgrade the manager", member, own)
 	}
 	return fmt.Sprintf("its member install is of Hawser %s, and this manager is %s. Repair it: %s", member, own, repair(name))
+}
+
+// untested says what works and has not been tried, or works less well, and what mends it; "" where nothing is.
+func untested(kubernetes string) string {
+	v, err := version.ParseGeneric(kubernetes)
+	switch {
+	case err != nil:
+		return ""
+	case v.LessThan(policyKubernetes):
+		return fmt.Sprintf("Kubernetes %s is older than %s: it has no ValidatingAdmissionPolicies, so that nothing there caps the lifetime of tokens, and grants are not carried out: upgrade the remote cluster", kubernetes, policyKubernetes)
+	case v.Major() > newestKubernetes.Major() || v.Major() == newestKubernetes.Major() && v.Minor() > newestKubernetes.Minor():
+		return fmt.Sprintf("Kubernetes %s is newer than %s, the newest that this version of Hawser has been made for: upgrade Hawser", kubernetes, newestKubernetes)
+	}
+	return ""
 }

@@ -35,3 +35,21 @@ func TestVersionsThatAreTooFarApart(t *testing.T) {
 		})
 	}
 }
+
+func TestVersionsThatNobodyHasTried(t *testing.T) {
+	cases := map[string]string{ // a part of the message; empty: they have been
+		"v1.29.14":         "nothing there caps the lifetime",
+		"v1.30.0":          "",
+		"v1.36.3":          "",
+		"v1.38.1-gke.1000": "",
+		"v1.39.0":          "upgrade Hawser",
+		"v2.0.0":           "upgrade Hawser",
+		"":                 "",
+		"of long ago":      "",
+	}
+	for kubernetes, want := range cases {
+		if got := untested(kubernetes); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: got %q, want one with %q", kubernetes, got, want)
+		}
+	}
+}

@@ -132,8 +132,8 @@ type Endpoint struct {
 // states about itself. The signature is the server's to check.
 func NewToken(token, origin string) Credential {
 	c := Credential{Token: NewSecret(token), Origin: origin}
-	if claims, err := parseClaims(token); err == nil {
-		c.Subject, c.IssuedAt, c.ExpiresAt = claims.Subject, claims.issuedAt(), claims.expiresAt()
+	if j, err := ReadJWT(token); err == nil {
+		c.Subject, c.IssuedAt, c.ExpiresAt = j.Subject, j.IssuedAt, j.ExpiresAt
 	}
 	return c
 }

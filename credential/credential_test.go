@@ -2,8 +2,11 @@ package credential
 
 import (
 	"encoding/base64"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func jwt(payload string) string {
@@ -38,6 +41,39 @@ func TestNewTokenReadsTheTimesOfAJWT(t *testing.T) {
 				t.Errorf("got %s – %s of %q", got.IssuedAt, got.ExpiresAt, got.Subject)
 			}
 		})
+	}
+}
+
+func TestReadJWTTakesWhatATokenSaysOfItself(t *testing.T) {
+	cases := map[string]struct {
+		token string
+		want  JWT
+		wrong string
+	}{
+		"all of it": {token: jwt(`{"iss":"https://a","sub":"s","jti":"1","aud":["x","y"],"iat":1,"exp":2}`),
+			want: JWT{Issuer: "https://a", Subject: "s", ID: "1", Audiences: []string{"x", "y"}, IssuedAt: time.Unix(1, 0).UTC(), ExpiresAt: time.Unix(2, 0).UTC()}},
+		"a single audience":                     {token: jwt(`{"aud":"x"}`), want: JWT{Audiences: []string{"x"}}},
+		"an empty audience is none":             {token: jwt(`{"aud":""}`)},
+		"an audience that is a number":          {token: jwt(`{"aud":1,"sub":"s"}`), want: JWT{Subject: "s"}},
+		"audiences of which one is a number":    {token: jwt(`{"aud":["x",1]}`)},
+		"an identifier of another type is none": {token: jwt(`{"jti":1,"iss":{},"sub":"s"}`), want: JWT{Subject: "s"}},
+		"a time that is none":                   {token: jwt(`{"exp":-1}`), wrong: "exp is no time"},
+		"two parts":                             {token: "a.b", wrong: "no three parts"},
+		"a payload that is a list":              {token: jwt(`[]`), wrong: "no JSON of the kind"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := ReadJWT(c.token)
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+				t.Errorf("error %v, want %q", err, c.wrong)
+			}
+		})
+	}
+	if (JWT{Audiences: []string{"x", "y"}}).OnlyFor("x") || (JWT{}).OnlyFor("") || !(JWT{Audiences: []string{"x"}}).OnlyFor("x") {
+		t.Error("OnlyFor is not about one audience alone")
 	}
 }
 

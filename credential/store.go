@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -37,9 +38,15 @@ type stored struct {
 
 // Store keeps the credential of one cluster in Secret hawser-credential-<cluster>, so that a
 // restart goes on from it. The Secret that people fill in is another one and is never written.
+//
+// What is kept goes with its RemoteCluster, also where no manager runs any more: Kubernetes' garbage
+// collector removes it. The server that the input may be shown to is recorded in a Secret of its own,
+// which goes with the input (see binding.go).
 type Store struct {
 	Secrets Secrets
 	Cluster string
+	// Owner is the RemoteCluster. Without it, what is kept belongs to nobody, and Settle does nothing.
+	Owner *metav1.OwnerReference
 }
 
 // Candidates returns what a source starts from, best first: the kept credential, if it grew
@@ -75,10 +82,19 @@ func (s Store) Kept(ctx context.Context, inputErr error) ([]Credential, error) {
 }
 
 // load returns the kept credential; zero where there is none, with the origin and the binding that
-// Retire has left of it. One that cannot be read is as good as none: the input is still there, and the next
+// are recorded of one. One that cannot be read is as good as none: the input is still there, and the next
 // renewal overwrites it.
 func (s Store) load(ctx context.Context) (Credential, error) {
-	secret, err := s.Secrets.Get(ctx, v1alpha1.CredentialSecretName(s.Cluster), metav1.GetOptions{})
+	for _, name := range []string{v1alpha1.CredentialSecretName(s.Cluster), bindingSecretName(s.Cluster)} {
+		if c, err := s.read(ctx, name); err != nil || c.Origin != "" {
+			return c, err
+		}
+	}
+	return Credential{}, nil
+}
+
+func (s Store) read(ctx context.Context, name string) (Credential, error) {
+	secret, err := s.Secrets.Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return Credential{}, nil
@@ -120,29 +136,44 @@ func (s Store) Keep(ctx context.Context, c Credential) error {
 	} else {
 		data[v1alpha1.BearerTokenKey] = []byte(c.Token.Reveal())
 	}
-	return s.write(ctx, data)
+	if err := s.record(ctx, c); err != nil { // first: a credential is never kept without it
+		return err
+	}
+	return s.write(ctx, v1alpha1.CredentialSecretName(s.Cluster), s.Owner, data)
 }
 
-func (s Store) write(ctx context.Context, data map[string][]byte) error {
-	name := v1alpha1.CredentialSecretName(s.Cluster)
+// write makes a Secret what it should be: its data, and to whom it belongs.
+func (s Store) write(ctx context.Context, name string, owner *metav1.OwnerReference, data map[string][]byte) error {
 	secret, err := s.Secrets.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		secret = &corev1.Secret{Type: corev1.SecretTypeOpaque, Data: data}
 		secret.Name = name
 		secret.Labels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy, v1alpha1.RemoteClusterLabel: s.Cluster}
+		own(secret, owner)
 		_, err = s.Secrets.Create(ctx, secret, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
 	} else if err == nil {
 		if secret.Labels[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy {
 			return fmt.Errorf("writing Secret %q: it is not Hawser's (no label %s=%s); rename or remove it", name, v1alpha1.ManagedByLabel, v1alpha1.ManagedBy)
 		}
-		secret = secret.DeepCopy()
-		secret.Data = maps.Clone(data)
-		_, err = s.Secrets.Update(ctx, secret, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+		next := secret.DeepCopy()
+		next.Data = maps.Clone(data)
+		own(next, owner)
+		if equality.Semantic.DeepEqual(secret, next) {
+			return nil
+		}
+		_, err = s.Secrets.Update(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
 	}
 	if err != nil {
 		return fmt.Errorf("writing Secret %q: %w", name, err)
 	}
 	return nil
+}
+
+// own makes owner the only one; nil leaves those that there are.
+func own(secret *corev1.Secret, owner *metav1.OwnerReference) {
+	if owner != nil {
+		secret.OwnerReferences = []metav1.OwnerReference{*owner}
+	}
 }
 
 // Retire removes what was kept, except for the server that it is bound to, where the input stays that it
@@ -154,21 +185,26 @@ func (s Store) Retire(ctx context.Context) error {
 	}
 	input, err := s.Secrets.Get(ctx, v1alpha1.InputSecretName(s.Cluster), metav1.GetOptions{})
 	switch {
-	case apierrors.IsNotFound(err), err == nil && input.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy, err == nil && kept.Binding == nil:
+	case apierrors.IsNotFound(err), err == nil && input.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy:
+		if err := s.remove(ctx, bindingSecretName(s.Cluster)); err != nil {
+			return err
+		}
 		return s.Forget(ctx)
 	case err != nil:
 		return fmt.Errorf("reading Secret %q: %w", v1alpha1.InputSecretName(s.Cluster), err)
 	}
-	state, err := json.Marshal(stored{Origin: kept.Origin, Binding: kept.Binding})
-	if err != nil {
-		return fmt.Errorf("encoding the state of a credential: %w", err)
+	if err := s.recordFor(ctx, kept, input.UID); err != nil {
+		return err
 	}
-	return s.write(ctx, map[string][]byte{stateKey: state})
+	return s.Forget(ctx)
 }
 
 // Forget removes what was kept. It is no error if there is nothing.
 func (s Store) Forget(ctx context.Context) error {
-	name := v1alpha1.CredentialSecretName(s.Cluster)
+	return s.remove(ctx, v1alpha1.CredentialSecretName(s.Cluster))
+}
+
+func (s Store) remove(ctx context.Context, name string) error {
 	secret, err := s.Secrets.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -187,7 +223,7 @@ func (s Store) Forget(ctx context.Context) error {
 }
 
 // ReadInput reads the Secret that a person or Helm filled in for a cluster. Its errors are *InputErrors.
-func ReadInput(ctx context.Context, secrets Secrets, cluster string) (map[string][]byte, error) {
+func ReadInput(ctx context.Context, secrets Secrets, cluster string) (*corev1.Secret, error) {
 	name := v1alpha1.InputSecretName(cluster)
 	secret, err := secrets.Get(ctx, name, metav1.GetOptions{})
 	switch {
@@ -200,7 +236,7 @@ func ReadInput(ctx context.Context, secrets Secrets, cluster string) (map[string
 	case secret.Labels[v1alpha1.CredentialsLabel] != "true":
 		return nil, &InputError{v1alpha1.ReasonInputUnlabeled, fmt.Errorf("Secret %q has no label %s=true, so Hawser leaves it alone: kubectl -n %s label secret %s %s=true", name, v1alpha1.CredentialsLabel, secret.Namespace, name, v1alpha1.CredentialsLabel)}
 	}
-	return secret.Data, nil
+	return secret, nil
 }
 
 // InvalidInput is the *InputError for an input that is there and cannot be used.

@@ -14,8 +14,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -25,13 +23,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/credential/exec"
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/inventory"
 	"github.com/hawser-io/hawser/inventory/kubeconfigfile"
 	"github.com/hawser-io/hawser/inventory/kubeconfigsecret"
@@ -277,17 +275,9 @@ func TestTheQuestionsOfTheDocuments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
-			go func() { ended <- f.Start(ctx) }() // ends with ctx, below
-			t.Cleanup(func() {
-				cancel()
-				if err := <-ended; err != nil {
-					t.Errorf("the fleet ended with %v", err)
-				}
-			})
-			fleettest.Eventually(t, patience, func() error { return printPods(ctx, f) })
-			if err := restart(ctx, f, client.ObjectKey{Namespace: namespace, Name: "none"}); err != nil {
+			fleettest.Background(t, "the fleet", f.Start)
+			fleettest.Eventually(t, patience, func() error { return printPods(t.Context(), f) })
+			if err := restart(t.Context(), f, client.ObjectKey{Namespace: namespace, Name: "none"}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -307,26 +297,15 @@ func pluginThatPrints(t *testing.T, file string) exec.Plugin {
 
 func installRemoteClusters(t *testing.T, cluster *fleettest.Cluster) client.Client {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	scheme, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
 	admin, err := client.New(cluster.AdminConfig(), client.Options{Scheme: scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile("../config/crd/hawser.io_remoteclusters.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	crd := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(text, &crd.Object); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Create(t.Context(), crd); client.IgnoreAlreadyExists(err) != nil {
-		t.Fatal(err)
-	}
-	fleettest.Eventually(t, patience, func() error { return admin.List(t.Context(), &v1alpha1.RemoteClusterList{}) })
+	cluster.Install(t, "../config/crd/hawser.io_remoteclusters.yaml")
 	return admin
 }
 

@@ -255,15 +255,7 @@ func TestWhatTheInventoryDoesNotTellIsAGap(t *testing.T) {
 	alpha := fleettest.Use(t, "alpha")
 	told := slow{make(chan inventory.Sink, 1)}
 	w := newWorld(t, func(o *fleet.Options) { o.Inventory = told })
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Start(ctx) }() // ends with ctx, below
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the fleet ended with %v", err)
-		}
-	})
+	fleettest.Background(t, "the fleet", w.Start)
 	f, sink := w.Fleet, <-told.sink
 	sink.Set(clusterAt("alpha", alpha, alpha.Server, token(t, alpha)))
 	sink.Fault("bent", errors.New("reading Secret \"bent\": it is no kubeconfig"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -20,8 +21,9 @@ type Links struct {
 	ctx    context.Context //nolint:containedctx // the life of every connection, ended by Close
 	cancel context.CancelFunc
 
-	mu    sync.Mutex
-	links map[string]*entry
+	mu     sync.Mutex
+	links  map[string]*entry
+	ending map[string]chan struct{} // of what was removed, by name, until it has ended
 }
 
 type entry struct {
@@ -33,7 +35,7 @@ type entry struct {
 // NewLinks returns a holder without connections that lives until ctx ends or Close is called.
 func NewLinks(ctx context.Context) *Links {
 	ctx, cancel := context.WithCancel(ctx)
-	return &Links{ctx: ctx, cancel: cancel, links: map[string]*entry{}}
+	return &Links{ctx: ctx, cancel: cancel, links: map[string]*entry{}, ending: map[string]chan struct{}{}}
 }
 
 // Add starts a connection. A name that is taken is an error: an existing connection is changed
@@ -68,19 +70,36 @@ func (f *Links) Get(name string) (*connection.Connection, error) {
 }
 
 // Remove ends the connection to a cluster and what runs over it. It does not wait: the channel that
-// it returns is closed when the end has come. It is no error if there is no such cluster.
+// it returns is closed when the end has come, also of those that were removed before under this name. It is no
+// error if there is no such cluster.
 func (f *Links) Remove(name string) (ended <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e, ok := f.links[name]
-	if !ok {
-		none := make(chan struct{})
-		close(none)
-		return none
+	e, before := f.links[name], f.ending[name]
+	if e == nil && before != nil {
+		return before
+	}
+	all := make(chan struct{})
+	if e == nil {
+		close(all)
+		return all
 	}
 	delete(f.links, name)
 	e.cancel()
-	return e.done
+	f.ending[name] = all
+	go func() { // ends with the connections
+		<-e.done
+		if before != nil {
+			<-before
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.ending[name] == all {
+			delete(f.ending, name)
+		}
+		close(all)
+	}()
+	return all
 }
 
 // All returns the connections, sorted by name.
@@ -99,12 +118,12 @@ func (f *Links) All() []*connection.Connection {
 func (f *Links) Close() {
 	f.cancel()
 	f.mu.Lock()
-	ending := make([]*entry, 0, len(f.links))
+	ending := slices.Collect(maps.Values(f.ending))
 	for _, e := range f.links {
-		ending = append(ending, e)
+		ending = append(ending, e.done)
 	}
 	f.mu.Unlock()
-	for _, e := range ending {
-		<-e.done
+	for _, ended := range ending {
+		<-ended
 	}
 }

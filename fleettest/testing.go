@@ -102,22 +102,3 @@ func stopShared() error {
 	shared.fleet = nil
 	return err
 }
-
-// Eventually calls check until it returns nil, and ends the test with check's last error after timeout.
-func Eventually(t testing.TB, timeout time.Duration, check func() error) {
-	t.Helper()
-	const every = 20 * time.Millisecond
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	deadline := time.Now().Add(timeout)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after %s still: %v", timeout, err)
-		}
-		<-tick.C
-	}
-}

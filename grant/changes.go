@@ -110,6 +110,7 @@ func mended(have, want client.Object) client.Object {
 	labels := maps.Clone(have.GetLabels())
 	maps.Copy(labels, want.GetLabels())
 	now.SetLabels(labels)
+	now.SetOwnerReferences(want.GetOwnerReferences()) // another owner would keep it beyond the end of the grant
 	switch now := now.(type) {
 	case *rbacv1.ClusterRoleBinding:
 		now.Subjects = mendedSubjects(now.Subjects, want.(*rbacv1.ClusterRoleBinding).Subjects)

@@ -26,8 +26,9 @@ type Wanted struct {
 	Accounts []v1alpha1.GrantAccount
 	// Namespaces that the roles are bound in; nil for the whole cluster.
 	Namespaces []string
-	// NamespacesMissing, RolesMissing and IssuersUnready are what the grant names and cannot have yet.
-	NamespacesMissing, RolesMissing, IssuersUnready []string
+	// NamespacesMissing, RolesMissing, IssuersMissing and IssuersUnready are what the grant names and cannot have
+	// yet; of the last there are TrustedIssuers that are not believed at present.
+	NamespacesMissing, RolesMissing, IssuersMissing, IssuersUnready []string
 }
 
 // For decides what a grant that has not ended comes to.
@@ -76,9 +77,14 @@ func (out *Wanted) subjects(g *v1alpha1.AccessGrant, w World) (entitled []rbacv1
 		}
 		var issuer Issuer
 		if s.Issuer != nil {
-			if issuer = w.Issuers[s.Issuer.Name]; !issuer.Usable {
-				if !slices.Contains(out.IssuersUnready, s.Issuer.Name) {
-					out.IssuersUnready = append(out.IssuersUnready, s.Issuer.Name)
+			var there bool
+			if issuer, there = w.Issuers[s.Issuer.Name]; !issuer.Usable {
+				lacking := &out.IssuersUnready
+				if !there {
+					lacking = &out.IssuersMissing
+				}
+				if !slices.Contains(*lacking, s.Issuer.Name) {
+					*lacking = append(*lacking, s.Issuer.Name)
 				}
 				continue
 			}
@@ -153,10 +159,15 @@ func hash(parts ...string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// objectMeta labels an object as made for a grant.
+// objectMeta labels an object as made for a grant, and makes that its owner: where no controller runs, the
+// garbage collector takes it back with the grant.
 func objectMeta(g *v1alpha1.AccessGrant, namespace, name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{
-		v1alpha1.ManagedByLabel: v1alpha1.ManagedBy,
-		v1alpha1.GrantLabel:     g.Name,
-	}}
+	return metav1.ObjectMeta{
+		Namespace: namespace, Name: name,
+		Labels: map[string]string{
+			v1alpha1.ManagedByLabel: v1alpha1.ManagedBy,
+			v1alpha1.GrantLabel:     g.Name,
+		},
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "AccessGrant", Name: g.Name, UID: g.UID}},
+	}
 }

@@ -96,7 +96,7 @@ func TestFor(t *testing.T) {
 				"account " + account(subject), "everywhere view to [ServiceAccount hawser-grants/" + account(subject) + "]"}, ""},
 		"an issuer that is not usable lets nobody in": {grantOf(subject, pattern, ann),
 			func(w *grant.World) { w.Issuers = map[string]grant.Issuer{"b": {Prefix: "b:", Named: true}} },
-			[]string{"everywhere view to [User /ann]"}, "[b]"},
+			[]string{"everywhere view to [User /ann]"}, "[b (not ready)]"},
 		"an issuer that is not there": {grantOf(subject), func(w *grant.World) { w.Issuers = nil }, nil, "[b]"},
 		"an account that is somebody else's gets nothing": {grantOf(local, ann), func(w *grant.World) { w.Taken = map[string]bool{account(local): true} },
 			[]string{"everywhere view to [User /ann]"}, ""},
@@ -119,7 +119,10 @@ func TestFor(t *testing.T) {
 			if diff := cmp.Diff(tt.want, outline(got.Objects)); diff != "" {
 				t.Errorf("objects (-want +got):\n%s", diff)
 			}
-			lacks := append(got.IssuersUnready, got.NamespacesMissing...)
+			lacks := append(got.IssuersMissing, got.NamespacesMissing...)
+			for _, issuer := range got.IssuersUnready {
+				lacks = append(lacks, issuer+" (not ready)")
+			}
 			if len(lacks) > 0 != (tt.lacks != "") || (tt.lacks != "" && fmt.Sprint(lacks) != tt.lacks) {
 				t.Errorf("lacks %v, want %s", lacks, tt.lacks)
 			}

@@ -43,7 +43,6 @@ func TestChecks(t *testing.T) {
 		want     []string
 	}{
 		{"a service account renews its tokens", nil, nil, member.ServiceAccount, slices.Concat(connect, []string{
-			`get serviceaccounts "hawser" in namespace "hawser-from-primary"`,
 			`delete serviceaccounts "hawser" in namespace "hawser-from-primary"`,
 			`create serviceaccounts/token "hawser" in namespace "hawser-from-primary"`,
 		}, teardown)},

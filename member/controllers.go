@@ -40,8 +40,8 @@ func ControllerObjects(o ControllerOptions) []client.Object {
 		issuerAuthors(),
 		controllersPolicy(),
 		controllerAccount(),
-		controllerRoles(o.GrantableRoles),
-		controllerBindings(),
+		runnerRoles(ControllersRole, controllerRights(o.GrantableRoles)),
+		runnerBindings(ControllersRole, ControllersServiceAccount, controllerRights(o.GrantableRoles)),
 	)
 	if o.Gate {
 		objs = append(objs, gateObjects()...)
@@ -59,67 +59,152 @@ func controllerAccount() []client.Object {
 	return []client.Object{sa}
 }
 
-// controllerRoles are the rights of the member controllers. Approving and binding are theirs alone;
+// controllerRights are the rights of the member controllers. Approving and binding are theirs alone;
 // what they may approve the approver decides, what they may bind the policy ControllersPolicy.
-func controllerRoles(grantable []string) []client.Object {
-	read, keep := []string{"get", "list", "watch"}, []string{"get", "list", "watch", "create", "update", "delete"}
-	return []client.Object{
-		&rbacv1.ClusterRole{
-			TypeMeta:   kind(rbacVersion, "ClusterRole"),
-			ObjectMeta: meta("", ControllersRole, ""),
-			Rules: []rbacv1.PolicyRule{
-				// Renewals of certificates.
-				rule(certificatesGroup, "certificatesigningrequests", read),
-				rule(certificatesGroup, "certificatesigningrequests/approval", []string{"update"}),
-				rule(certificatesGroup, "signers", []string{"approve"}, certificatesv1.KubeAPIServerClientSignerName),
-				// Trusted issuers.
-				rule(hawserGroup, "trustedissuers", read),
-				rule(hawserGroup, "trustedissuers/status", []string{"patch"}),
-				{NonResourceURLs: []string{"/.well-known/openid-configuration", "/openid/v1/jwks"}, Verbs: []string{"get"}}, // what this cluster is as an issuer
-				// Grants. Patches are for the finalizer: the policy of grants refuses any other from here.
-				rule(hawserGroup, "accessgrants", append(slices.Clone(read), "patch")),
-				rule(hawserGroup, "accessgrants/status", []string{"patch"}),
-				rule("events.k8s.io", "events", []string{"create", "patch"}), // those on cluster-scoped kinds go to namespace default
-				rule("", "namespaces", read),
-				rule("", "serviceaccounts", read, v1alpha1.MemberServiceAccount), // whether a connection was cut off
-				rule(rbacv1.GroupName, "clusterroles", read),
-				rule(rbacv1.GroupName, "clusterroles", []string{"bind"}, grantable...),
-				{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"rolebindings", "clusterrolebindings"}, Verbs: keep},
-				// Whether those who write grants are bounded is looked at before anything is bound.
-				rule("admissionregistration.k8s.io", "validatingadmissionpolicies", []string{"get"}, GrantAuthorsPolicy),
-				rule("admissionregistration.k8s.io", "validatingadmissionpolicybindings", []string{"get"}, GrantAuthorsPolicy),
-			},
+func controllerRights(grantable []string) []right {
+	follow, keep := []string{"list", "watch"}, []string{"get", "list", "watch", "create", "update", "delete"}
+	return rightsOf(partControllers,
+		right{
+			rule: rule(certificatesGroup, "certificatesigningrequests", follow),
+			why:  "renewals of certificates: the requests of connections",
 		},
-		&rbacv1.Role{
-			TypeMeta:   kind(rbacVersion, "Role"),
-			ObjectMeta: meta(v1alpha1.Namespace, ControllersRole, ""),
-			Rules: []rbacv1.PolicyRule{
-				rule(coordinationGroup, "leases", []string{"create"}), // RBAC cannot narrow a creation by name
-				rule(coordinationGroup, "leases", []string{"get", "update"}, v1alpha1.MemberControllersLease),
-				{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
-				// A token of their own with another audience shows which audiences the API server accepts.
-				rule("", "serviceaccounts/token", []string{"create"}, ControllersServiceAccount),
-			},
+		right{
+			rule: rule(certificatesGroup, "certificatesigningrequests/approval", []string{"update"}),
+			why:  "renewals of certificates: to approve those that a connection may have",
 		},
-		&rbacv1.Role{
-			TypeMeta:   kind(rbacVersion, "Role"),
-			ObjectMeta: meta(v1alpha1.GrantsNamespace, ControllersRole, ""),
-			Rules: []rbacv1.PolicyRule{
-				rule("", "serviceaccounts", keep),
-				// They let others mint tokens there without being able to do it themselves, hence escalate.
-				rule(rbacv1.GroupName, "roles", append(slices.Clone(keep), "bind", "escalate")),
-			},
+		right{
+			rule: rule(certificatesGroup, "signers", []string{"approve"}, certificatesv1.KubeAPIServerClientSignerName),
+			why:  "renewals of certificates: Kubernetes asks it of whoever approves for this signer",
 		},
-	}
+		right{
+			rule: rule(hawserGroup, "trustedissuers", follow),
+			why:  "whose tokens are believed",
+		},
+		right{
+			rule: rule(hawserGroup, "trustedissuers/status", []string{"patch"}),
+			why:  "the keys of issuers, and what is wrong with them",
+		},
+		right{
+			rule: rbacv1.PolicyRule{NonResourceURLs: []string{"/.well-known/openid-configuration", "/openid/v1/jwks"}, Verbs: []string{"get"}},
+			why:  "what this cluster is as an issuer, so that none is believed that could be taken for it",
+		},
+		right{
+			rule: rule(hawserGroup, "accessgrants", []string{"get", "list", "watch", "patch"}),
+			why:  "grants; patches take off the finalizer of earlier versions, and the policy of grants refuses any other from here",
+		},
+		right{
+			rule: rule(hawserGroup, "accessgrants/status", []string{"patch"}),
+			why:  "what came of a grant, and the accounts that it made",
+		},
+		right{
+			rule: rule("events.k8s.io", "events", []string{"create", "patch"}),
+			why:  "events on cluster-scoped kinds, which go to namespace default",
+		},
+		right{
+			rule: rule("", "namespaces", []string{"get", "list", "watch"}),
+			why:  "the namespaces that a grant selects by label, and the id of this cluster (kube-system)",
+		},
+		right{
+			rule: rule("", "serviceaccounts", follow, v1alpha1.MemberServiceAccount),
+			why:  "whether a connection was cut off",
+		},
+		right{
+			rule: rule(rbacv1.GroupName, "clusterroles", follow),
+			why:  "whether the roles of a grant exist",
+		},
+		right{
+			rule: rule(rbacv1.GroupName, "clusterroles", []string{"bind"}, grantable...),
+			why:  "to bind the roles of grants, those that GrantableRoles allows; a policy asks the same right of whoever writes a grant",
+		},
+		right{
+			rule: rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"rolebindings", "clusterrolebindings"}, Verbs: keep},
+			why:  "the bindings of grants; a policy keeps them to those that bear a grant's label and name",
+		},
+		right{
+			rule: rule("admissionregistration.k8s.io", "validatingadmissionpolicies", []string{"get"}, GrantAuthorsPolicy, IssuerAuthorsPolicy),
+			why:  "whether those who write grants and trusted issuers are bounded is looked at before anything comes of them",
+		},
+		right{
+			rule: rule("admissionregistration.k8s.io", "validatingadmissionpolicybindings", []string{"get"}, GrantAuthorsPolicy, IssuerAuthorsPolicy),
+			why:  "whether these policies are in force",
+		},
+		right{
+			scope: home, rule: rule(coordinationGroup, "leases", []string{"create"}),
+			why: "leader election. RBAC cannot narrow a creation by name",
+		},
+		right{
+			scope: home, rule: rule(coordinationGroup, "leases", []string{"get", "update"}, v1alpha1.MemberControllersLease),
+			why: "leader election, and the sign that they run",
+		},
+		right{
+			scope: home, rule: rule("", "events", []string{"create"}),
+			why: "events on the Lease, which leader election still writes in the old group",
+		},
+		right{
+			scope: home, rule: rule("", "serviceaccounts/token", []string{"create"}, ControllersServiceAccount),
+			why: "a token of their own with another audience shows which audiences the API server accepts",
+		},
+		right{
+			scope: grants, rule: rule("", "serviceaccounts", keep),
+			why: "the accounts that grants make",
+		},
+		right{
+			scope: grants, rule: rule(rbacv1.GroupName, "roles", append(slices.Clone(keep), "bind", "escalate")),
+			why: "the Roles by which connections mint tokens of a grant's accounts: given away without being held, hence escalate; a policy refuses any other Role",
+		},
+	)
 }
 
-func controllerBindings() []client.Object {
-	subject := serviceAccount(v1alpha1.Namespace, ControllersServiceAccount)
-	return []client.Object{
-		bindClusterRole(ControllersRole, subject),
-		bindRole(v1alpha1.Namespace, ControllersRole, subject),
-		bindRole(v1alpha1.GrantsNamespace, ControllersRole, subject),
+// rightsOf makes rights belong to a part.
+func rightsOf(p part, rights ...right) []right {
+	for i := range rights {
+		rights[i].part = p
 	}
+	return rights
+}
+
+// runnerRoles makes the roles of something that runs in the remote cluster: one for each scope.
+func runnerRoles(name string, rights []right) []client.Object {
+	var objs []client.Object
+	for _, s := range scopesOf(rights) {
+		var rules []rbacv1.PolicyRule
+		for _, r := range rights {
+			if r.scope == s {
+				rules = append(rules, r.rule)
+			}
+		}
+		if s == everywhere {
+			objs = append(objs, &rbacv1.ClusterRole{TypeMeta: kind(rbacVersion, "ClusterRole"), ObjectMeta: meta("", name, ""), Rules: rules})
+			continue
+		}
+		objs = append(objs, &rbacv1.Role{TypeMeta: kind(rbacVersion, "Role"), ObjectMeta: meta(namespaceOf(s, ""), name, ""), Rules: rules})
+	}
+	return objs
+}
+
+// runnerBindings give these roles to an account of v1alpha1.Namespace.
+func runnerBindings(name, account string, rights []right) []client.Object {
+	subject := serviceAccount(v1alpha1.Namespace, account)
+	var objs []client.Object
+	for _, s := range scopesOf(rights) {
+		if s == everywhere {
+			objs = append(objs, bindClusterRole(name, subject))
+			continue
+		}
+		objs = append(objs, bindRole(namespaceOf(s, ""), name, subject))
+	}
+	return objs
+}
+
+// scopesOf lists the scopes of rights, in the order in which they are first met.
+func scopesOf(rights []right) []scope {
+	var scopes []scope
+	for _, r := range rights {
+		if !slices.Contains(scopes, r.scope) {
+			scopes = append(scopes, r.scope)
+		}
+	}
+	return scopes
 }
 
 func serviceAccount(namespace, name string) rbacv1.Subject {

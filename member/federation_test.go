@@ -1,7 +1,6 @@
 package member_test
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -11,16 +10,13 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/config/crd"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -33,7 +29,8 @@ type federation struct {
 
 func newFederation(t *testing.T) federation {
 	t.Helper()
-	config := fleettest.Use(t, "alpha").AdminConfig()
+	alpha := fleettest.Use(t, "alpha")
+	config := alpha.AdminConfig()
 	f := federation{
 		admin:       asWho(t, config, ""),
 		controllers: asWho(t, config, accountUser(member.ControllersServiceAccount)),
@@ -41,24 +38,13 @@ func newFederation(t *testing.T) federation {
 		author:      asWho(t, config, "dora"),
 		masterless:  asWho(t, config, "otto"),
 	}
-	kinds, err := crd.YAML(crd.TrustedIssuers, crd.AccessGrants)
+	crds, err := crd.YAML(crd.TrustedIssuers, crd.AccessGrants)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, doc := range bytes.Split(kinds, []byte("---\n"))[1:] {
-		var u unstructured.Unstructured
-		if err := yaml.UnmarshalStrict(doc, &u.Object); err != nil {
-			t.Fatal(err)
-		}
-		if u.Object == nil {
-			continue
-		}
-		if err := f.admin.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(&u), client.FieldOwner("test"), client.ForceOwnership); err != nil {
-			t.Fatal(err)
-		}
+	if err := alpha.Apply(t.Context(), crds); err != nil {
+		t.Fatal(err)
 	}
-	fleettest.Eventually(t, 30*time.Second, func() error { return f.admin.List(t.Context(), &v1alpha1.AccessGrantList{}) })
-	fleettest.Eventually(t, 30*time.Second, func() error { return f.admin.List(t.Context(), &v1alpha1.TrustedIssuerList{}) })
 	apply(t, f.admin, member.ControllerObjects(member.ControllerOptions{Gate: true}))
 	f.allow(t, "dora", "accessgrants",
 		rbacv1.PolicyRule{APIGroups: []string{"hawser.io"}, Resources: []string{"accessgrants"}, Verbs: []string{"create", "update", "patch", "get"}},
@@ -87,11 +73,8 @@ func asWho(t *testing.T, config *rest.Config, user string) client.Client {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
 	config.Impersonate.UserName = user
-	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	scheme, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
 	cl, err := client.New(config, client.Options{Scheme: scheme})

@@ -2,6 +2,7 @@ package member
 
 import (
 	"fmt"
+	"slices"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -18,30 +19,37 @@ const (
 	GatePolicy = "hawser-gate"
 )
 
-// gateObjects are the rights of the gate: it reads issuers and grants, mints tokens in
+// gateRights are the rights of the gate: it reads issuers and grants, mints tokens in
 // v1alpha1.GrantsNamespace and nowhere else, and says of an issuer when it was last used.
+func gateRights() []right {
+	return rightsOf(partGate,
+		right{
+			rule: rule("", "namespaces", []string{"get"}, SystemNamespace),
+			why:  "the id of this cluster, and hence the audience that tokens must have",
+		},
+		right{
+			rule: rbacv1.PolicyRule{APIGroups: []string{hawserGroup}, Resources: []string{"trustedissuers", "accessgrants"}, Verbs: []string{"list", "watch"}},
+			why:  "whose tokens are believed, and what is granted to whom",
+		},
+		right{
+			rule: rule(hawserGroup, "trustedissuers/status", []string{"patch"}),
+			why:  "when an issuer was last used, and why it failed; a policy refuses any other field",
+		},
+		right{
+			scope: grants, rule: rule("", "serviceaccounts/token", []string{"create"}),
+			why: "tokens of the accounts that grants made; a policy caps each by its grant",
+		},
+	)
+}
+
 func gateObjects() []client.Object {
 	sa := account(v1alpha1.Namespace, v1alpha1.GateServiceAccount, "")
 	sa.AutomountServiceAccountToken = nil // its pods talk to the API server
-	subject := serviceAccount(v1alpha1.Namespace, v1alpha1.GateServiceAccount)
-	return append(gatePolicy(),
-		sa,
-		&rbacv1.ClusterRole{
-			TypeMeta:   kind(rbacVersion, "ClusterRole"),
-			ObjectMeta: meta("", GateRole, ""),
-			Rules: []rbacv1.PolicyRule{
-				rule("", "namespaces", []string{"get"}, SystemNamespace), // the id of this cluster, hence its audience
-				{APIGroups: []string{hawserGroup}, Resources: []string{"trustedissuers", "accessgrants"}, Verbs: []string{"get", "list", "watch"}},
-				rule(hawserGroup, "trustedissuers/status", []string{"patch"}),
-			},
-		},
-		&rbacv1.Role{
-			TypeMeta:   kind(rbacVersion, "Role"),
-			ObjectMeta: meta(v1alpha1.GrantsNamespace, GateRole, ""),
-			Rules:      []rbacv1.PolicyRule{rule("", "serviceaccounts/token", []string{"create"})},
-		},
-		bindClusterRole(GateRole, subject),
-		bindRole(v1alpha1.GrantsNamespace, GateRole, subject),
+	return slices.Concat(
+		gatePolicy(),
+		[]client.Object{sa},
+		runnerRoles(GateRole, gateRights()),
+		runnerBindings(GateRole, v1alpha1.GateServiceAccount, gateRights()),
 	)
 }
 

@@ -186,6 +186,8 @@ func namespaceOf(s scope, local string) string {
 		return v1alpha1.Namespace
 	case own:
 		return v1alpha1.MemberNamespace(local)
+	case grants:
+		return v1alpha1.GrantsNamespace
 	default:
 		return ""
 	}

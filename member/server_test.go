@@ -2,7 +2,7 @@ package member_test
 
 import (
 	"bytes"
-	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -16,7 +16,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -297,10 +296,10 @@ func newClient(t *testing.T, config *rest.Config) client.Client {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
-		return condition(), nil
+	fleettest.Eventually(t, 30*time.Second, func() error {
+		if !condition() {
+			return errors.New("not so: " + what)
+		}
+		return nil
 	})
-	if err != nil {
-		t.Fatalf("%s: not within 30 s", what)
-	}
 }

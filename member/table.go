@@ -23,6 +23,8 @@ const (
 	home
 	// own is a Role in the connection's namespace.
 	own
+	// grants is a Role in v1alpha1.GrantsNamespace.
+	grants
 )
 
 // part is a set of rights that is bound as one.
@@ -35,6 +37,9 @@ const (
 	// partSelf is what a connection may do to itself. Only the connection holds it,
 	// while the others are also for Options.Users and Options.Groups.
 	partSelf part = "self"
+	// partControllers and partGate belong to no connection: they are what the remote cluster itself runs of Hawser.
+	partControllers part = "controllers"
+	partGate        part = "gate"
 )
 
 // right is one line of the table.
@@ -42,6 +47,8 @@ type right struct {
 	part  part
 	scope scope
 	rule  rbacv1.PolicyRule
+	// why it is needed, for those who review it.
+	why string
 	// installed marks what makes sense only where the member side is installed. It is
 	// granted, but not asked of a Foreign identity.
 	installed bool
@@ -81,7 +88,7 @@ func table(local string, capabilities []v1alpha1.Capability, requires []v1alpha1
 		}
 	}
 	for _, r := range requires {
-		rights = append(rights, right{part: partRequires, rule: r.PolicyRule()})
+		rights = append(rights, right{part: partRequires, rule: r.PolicyRule(), why: "asked for by spec.requires of the RemoteCluster, for controllers that work over the connection"})
 	}
 	return append(rights, selfRights(local, id)...)
 }
@@ -89,10 +96,22 @@ func table(local string, capabilities []v1alpha1.Capability, requires []v1alpha1
 // connectRights let a connection know the cluster and its own install.
 func connectRights(local string) []right {
 	return []right{
-		{part: partConnect, rule: rule("", "namespaces", []string{"get"}, SystemNamespace)},
-		{part: partConnect, rule: rule(ClusterPropertyGroup, ClusterPropertyResource, []string{"get"}, ClusterPropertyName, ClusterSetPropertyName), installed: true},
-		{part: partConnect, scope: home, rule: rule(coordinationGroup, "leases", []string{"get"}, v1alpha1.MemberControllersLease), installed: true},
-		{part: partConnect, scope: own, rule: rule("", "namespaces", []string{"get"}, v1alpha1.MemberNamespace(local)), installed: true},
+		{
+			part: partConnect, rule: rule("", "namespaces", []string{"get"}, SystemNamespace),
+			why: "its UID is which cluster this is: a connection that meets another one stops",
+		},
+		{
+			part: partConnect, rule: rule(ClusterPropertyGroup, ClusterPropertyResource, []string{"get"}, ClusterPropertyName, ClusterSetPropertyName), installed: true,
+			why: "the name that the cluster gives itself, and the set that it belongs to (KEP-2149)",
+		},
+		{
+			part: partConnect, scope: home, rule: rule(coordinationGroup, "leases", []string{"get"}, v1alpha1.MemberControllersLease), installed: true,
+			why: "whether the member controllers run: without them no certificate is renewed and no grant carried out",
+		},
+		{
+			part: partConnect, scope: own, rule: rule("", "namespaces", []string{"get"}, v1alpha1.MemberNamespace(local)), installed: true,
+			why: "the version and the longest token lifetime that are recorded there",
+		},
 	}
 }
 
@@ -100,12 +119,12 @@ func connectRights(local string) []right {
 func endpointsRights() []right {
 	verbs := []string{"get", "list", "watch"}
 	return []right{
-		{part: partEndpoints, rule: rbacv1.PolicyRule{
+		{part: partEndpoints, why: "what federated endpoints are made of", rule: rbacv1.PolicyRule{
 			APIGroups: []string{""},
 			Resources: []string{"namespaces", "nodes", "pods", "serviceaccounts", "services"},
 			Verbs:     verbs,
 		}},
-		{part: partEndpoints, rule: rule("discovery.k8s.io", "endpointslices", verbs)},
+		{part: partEndpoints, why: "what federated endpoints are made of", rule: rule("discovery.k8s.io", "endpointslices", verbs)},
 	}
 }
 
@@ -118,24 +137,47 @@ func selfRights(local string, id Identity) []right {
 	var rights []right
 	if id == ServiceAccount {
 		rights = append(rights,
-			right{part: partSelf, scope: own, rule: rule("", "serviceaccounts", []string{"get", "delete"}, v1alpha1.MemberServiceAccount)},
-			right{part: partSelf, scope: own, rule: rule("", "serviceaccounts/token", []string{"create"}, v1alpha1.MemberServiceAccount)},
+			right{
+				part: partSelf, scope: own, rule: rule("", "serviceaccounts", []string{"delete"}, v1alpha1.MemberServiceAccount),
+				why: "to leave or to be revoked: with its account every token of the connection ends",
+			},
+			right{
+				part: partSelf, scope: own, rule: rule("", "serviceaccounts/token", []string{"create"}, v1alpha1.MemberServiceAccount),
+				why: "to renew its own token; a policy caps the lifetime",
+			},
 		)
 	}
 	if id == RenewedCertificate {
-		// RBAC cannot narrow a creation by name; the approver checks the name.
 		rights = append(rights,
-			right{part: partSelf, rule: rule(certificatesGroup, "certificatesigningrequests", []string{"create"})},
-			right{part: partSelf, rule: rule(certificatesGroup, "certificatesigningrequests", []string{"get", "delete"}, RequestName(local))},
+			right{
+				part: partSelf, rule: rule(certificatesGroup, "certificatesigningrequests", []string{"create"}),
+				why: "to renew its certificate. RBAC cannot narrow a creation by name; the approver checks the name",
+			},
+			right{
+				part: partSelf, rule: rule(certificatesGroup, "certificatesigningrequests", []string{"get", "delete"}, RequestName(local)),
+				why: "to fetch the new certificate, and to clear the request away",
+			},
 		)
 	}
 	connect := boundName(partConnect, local)
 	return append(rights,
-		right{part: partSelf, scope: own, rule: rule("", "namespaces", []string{"delete"}, v1alpha1.MemberNamespace(local))},
-		right{part: partSelf, rule: rule(rbacv1.GroupName, "rolebindings", []string{"delete"}, connect)},
-		right{part: partSelf, rule: rule(rbacv1.GroupName, "clusterrolebindings", []string{"delete"},
-			connect, boundName(partEndpoints, local), boundName(partRequires, local), boundName(partSelf, local))},
-		right{part: partSelf, rule: rule(rbacv1.GroupName, "clusterroles", []string{"delete"}, boundName(partRequires, local))},
+		right{
+			part: partSelf, scope: own, rule: rule("", "namespaces", []string{"delete"}, v1alpha1.MemberNamespace(local)),
+			why: "to leave: its namespace, and what lies in it",
+		},
+		right{
+			part: partSelf, rule: rule(rbacv1.GroupName, "rolebindings", []string{"delete"}, connect),
+			why: "to leave: its bindings outside of its namespace",
+		},
+		right{
+			part: partSelf, rule: rule(rbacv1.GroupName, "clusterrolebindings", []string{"delete"},
+				connect, boundName(partEndpoints, local), boundName(partRequires, local), boundName(partSelf, local)),
+			why: "to leave: its bindings outside of its namespace, that of this right last",
+		},
+		right{
+			part: partSelf, rule: rule(rbacv1.GroupName, "clusterroles", []string{"delete"}, boundName(partRequires, local)),
+			why: "to leave: the role that was made for it alone",
+		},
 	)
 }
 

@@ -108,6 +108,13 @@ func CABundle(spec *v1alpha1.TrustedIssuerSpec) ([]byte, error) {
 	return bundle, nil
 }
 
+// unknownCA reports whether another bundle is what a server's certificate would be verified with.
+func unknownCA(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	var none x509.SystemRootsError
+	return errors.As(err, &unknown) || errors.As(err, &none)
+}
+
 func get(ctx context.Context, client *http.Client, at string) ([]byte, error) {
 	u, err := url.Parse(at)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
@@ -119,6 +126,9 @@ func get(ctx context.Context, client *http.Client, at string) ([]byte, error) {
 	}
 	request.Header.Set("Accept", "application/json, application/jwk-set+json")
 	response, err := client.Do(request)
+	if unknownCA(err) {
+		return nil, fmt.Errorf("%w: put the CA that vouches for it, PEM in base64, into spec.caData", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -127,7 +127,7 @@ func TestFetch(t *testing.T) {
 			spec.CAData = ""
 			s.serve(discoveryPath, s.discovery(s.URL, s.URL+keysPath))
 			s.serve(keysPath, document)
-		}, "certificate"},
+		}, "into spec.caData"},
 		{"a CA that is none", func(_ *testing.T, _ *site, spec *v1alpha1.TrustedIssuerSpec) { spec.CAData = "AAAA" }, "no certificate"},
 		{"nobody there", func(_ *testing.T, s *site, _ *v1alpha1.TrustedIssuerSpec) { s.Close() }, "refused"},
 	}

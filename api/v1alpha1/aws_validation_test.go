@@ -13,7 +13,7 @@ import (
 const roleARN = "roleARN: 'arn:aws:iam::111122223333:role/path/hawser'"
 
 func TestValidationOfAWSIdentities(t *testing.T) {
-	c := withCRD(t, "awsidentities", "AWSIdentity")
+	c := withCRD(t, "awsidentities")
 	role := func(fields string) string { return "type: role\nrole: {" + roleARN + fields + "}\n" }
 	cases := map[string]struct{ spec, want string }{
 		"a role":                            {role(""), ""},
@@ -48,7 +48,7 @@ func TestValidationOfAWSIdentities(t *testing.T) {
 
 // null is what templates write for a value that is not there. It must not read as {}, which allows all.
 func TestNullNeverAllowsEveryNamespace(t *testing.T) {
-	c := withCRD(t, "eksinventories", "EKSInventory") // and below a RemoteCluster, whose CRD is there
+	c := withCRD(t, "eksinventories") // and below a RemoteCluster, whose CRD is there
 	for name, allowed := range map[string]any{
 		"null":               nil,
 		"null names":         map[string]any{"names": nil},
@@ -71,7 +71,7 @@ func TestNullNeverAllowsEveryNamespace(t *testing.T) {
 }
 
 func TestValidationOfEKSInventories(t *testing.T) {
-	c := withCRD(t, "eksinventories", "EKSInventory")
+	c := withCRD(t, "eksinventories")
 	cases := map[string]struct{ spec, want string }{
 		"the least":                {"accounts: [{}]\nregions: [eu-north-1]\n", ""},
 		"everything":               {"accounts: [{identityRef: {name: a}, tokenIdentityRef: {name: b}}]\nregions: [eu-north-1, us-gov-west-1]\ntags: {team: ''}\nnamePrefix: live-\nremoved: delete\ninterval: 1m\ncapabilities: [endpoints]\n", ""},

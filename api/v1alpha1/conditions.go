@@ -72,6 +72,8 @@ const (
 	ReasonClockSkew     = "ClockSkew"
 	ReasonMemberMissing = "MemberMissing"
 	ReasonVersionSkew   = "VersionSkew"
+	// ReasonVersionUntested is a warning: the cluster works, and is out of the range that Hawser is tested with.
+	ReasonVersionUntested = "VersionUntested"
 
 	// AWS: what may break on the way from the manager's own identity to an EKS cluster. On an
 	// AWSIdentity, on an EKSInventory, and on a RemoteCluster's Authenticated.

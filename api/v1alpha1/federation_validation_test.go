@@ -7,7 +7,7 @@ import (
 )
 
 func TestValidationOfTrustedIssuers(t *testing.T) {
-	c := withCRD(t, "trustedissuers", "TrustedIssuer")
+	c := withCRD(t, "trustedissuers")
 	const url, prefix = "url: https://issuer.example.com\n", "prefix: 'b:'\n"
 	const least = url + prefix
 	thumbprint := strings.Repeat("a", 43)
@@ -55,7 +55,7 @@ func TestValidationOfTrustedIssuers(t *testing.T) {
 }
 
 func TestValidationOfAccessGrants(t *testing.T) {
-	c := withCRD(t, "accessgrants", "AccessGrant")
+	c := withCRD(t, "accessgrants")
 	const ann, role, everywhere = "subjects: [{user: ann}]\n", "clusterRoles: [view]\n", "wholeCluster: true\n"
 	const rest = role + everywhere
 	subject := func(s string) string { return "subjects: [" + s + "]\n" + rest }
@@ -112,7 +112,7 @@ func TestValidationOfAccessGrants(t *testing.T) {
 }
 
 func TestValidationOfAccessRequests(t *testing.T) {
-	c := withCRD(t, "accessrequests", "AccessRequest")
+	c := withCRD(t, "accessrequests")
 	const base = "clusterRef: {name: alpha}\ngrant: shop\n"
 	output := func(o string) string { return base + "output: " + o + "\n" }
 	cases := map[string]struct{ spec, want string }{

@@ -39,14 +39,12 @@ const (
 	NamespaceLabel = "hawser.io/source-namespace"
 	// VersionAnnotation records the version of Hawser that rendered a member install.
 	VersionAnnotation = "hawser.io/version"
-	// Finalizer keeps a RemoteCluster until what it made on both sides is gone.
+	// Finalizer keeps a RemoteCluster whose member install hawser join made until that is removed. No other has it.
 	Finalizer = "hawser.io/remote-cluster"
-	// IdentityFinalizer keeps an AWSIdentity while something names it.
+	// IdentityFinalizer, RequestFinalizer and GrantFinalizer were put on by earlier versions, and are taken off.
 	IdentityFinalizer = "hawser.io/aws-identity"
-	// RequestFinalizer keeps an AccessRequest until its output is gone.
-	RequestFinalizer = "hawser.io/access-request"
-	// GrantFinalizer keeps an AccessGrant until what was made of it is gone.
-	GrantFinalizer = "hawser.io/access-grant"
+	RequestFinalizer  = "hawser.io/access-request"
+	GrantFinalizer    = "hawser.io/access-grant"
 	// GrantLabel names, on objects in the cluster that is entered, the AccessGrant that they serve.
 	GrantLabel = "hawser.io/access-grant"
 	// RequestLabel names, on a Secret, the AccessRequest of its namespace that it was written for.

@@ -306,5 +306,5 @@ func jobToken(audience any, life time.Duration) string {
 // byGate are the arguments for a token from the gate.
 func (p *plugin) byGate(g *gate) []string {
 	p.env["JOB_TOKEN"] = jobToken("hawser:alpha", time.Hour)
-	return []string{"oidc", "--token-env", "JOB_TOKEN", "--audience", "hawser:alpha", "--exchange-url", g.URL, "--exchange-ca", g.ca}
+	return []string{"oidc", "--token-env", "JOB_TOKEN", "--audience", "hawser:alpha", "--gate-url", g.URL, "--gate-ca-file", g.ca}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,23 +15,20 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/credential/exec"
 	"github.com/hawser-io/hawser/export"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/fleettest/inventorytest"
 	"github.com/hawser-io/hawser/internal/awstest"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/inventory/clusterprofile"
 )
 
@@ -51,42 +47,20 @@ type office struct {
 func newOffice(t *testing.T, format v1alpha1.OutputFormat) *office {
 	t.Helper()
 	o := &office{t: t, primary: fleettest.Use(t, "primary"), alpha: fleettest.Use(t, "alpha")}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	scheme, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
-	var err error
 	if o.admin, err = client.New(o.primary.AdminConfig(), client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"config/crd/hawser.io_accessrequests.yaml", "config/crd/hawser.io_remoteclusters.yaml", "inventory/clusterprofile/testdata/crd.yaml"} {
-		o.apply(filepath.Join("../..", file))
-	}
-	fleettest.Eventually(t, waitFor, func() error {
-		_, err := o.primary.Client().Discovery().RESTClient().Get().AbsPath("/apis/multicluster.x-k8s.io/v1alpha1/clusterprofiles").DoRaw(t.Context())
-		return errors.Join(err, o.admin.List(t.Context(), &v1alpha1.AccessRequestList{}), o.admin.List(t.Context(), &v1alpha1.RemoteClusterList{}))
-	})
+	o.primary.Install(t, "../../config/crd/hawser.io_accessrequests.yaml", "../../config/crd/hawser.io_remoteclusters.yaml", "../../inventory/clusterprofile/testdata/crd.yaml")
 	o.namespace = o.primary.Namespace(t)
 	there := o.alpha.Namespace(t)
 	o.alpha.ServiceAccount(t, there, "granted")
 	o.account, o.token = "system:serviceaccount:"+there+":granted", o.alpha.Token(t, there, "granted", time.Hour)
 	o.request(format)
 	return o
-}
-
-func (o *office) apply(file string) {
-	o.t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	u := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(text, &u.Object); err != nil {
-		o.t.Fatal(err)
-	}
-	if err := o.admin.Apply(o.t.Context(), client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("test"), client.ForceOwnership); err != nil {
-		o.t.Fatal(err)
-	}
 }
 
 // request makes the AccessRequest and what the manager writes for it.
@@ -322,27 +296,8 @@ func TestAClusterProfileNamesThePlugin(t *testing.T) {
 			o.must(err)
 			providers, err := exec.ParseProviders(text)
 			o.must(err)
-			var told inventorytest.Recorder
-			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
-			go func() { // ends with ctx
-				ended <- (&clusterprofile.Inventory{Config: o.primary.AdminConfig(), Namespace: o.namespace, Providers: providers}).Run(ctx, &told)
-			}()
-			defer func() {
-				cancel()
-				if err := <-ended; err != nil {
-					t.Error(err)
-				}
-			}()
-			fleettest.Eventually(t, waitFor, func() error {
-				if c, ok := told.Clusters()[o.namespace+"/alpha"]; !ok || c.Source == nil {
-					return fmt.Errorf("it is not told: %v", told.Faults())
-				}
-				return nil
-			})
-			cluster := told.Clusters()[o.namespace+"/alpha"]
-			conn := connection.New(cluster.Spec, cluster.Source, connection.Options{ProbeInterval: time.Second})
-			go conn.Run(ctx) // ends with ctx
+			profiles := &clusterprofile.Inventory{Config: o.primary.AdminConfig(), Namespace: o.namespace, Providers: providers}
+			conn := inventorytest.Connect(t, inventorytest.Start(t, profiles).Told(t, o.namespace+"/alpha"))
 			fleettest.Eventually(t, waitFor, func() error {
 				if who := conn.State().Subject; who != o.account {
 					return fmt.Errorf("alpha takes it for %q: %+v", who, conn.State().Conditions)
@@ -432,7 +387,7 @@ func TestOIDCThroughAGate(t *testing.T) {
 	p.env["KUBECONFIG"] = o.kubeconfig(p, o.primary.AdminConfig())
 	args := func(audience string) []string {
 		return []string{"oidc", "--service-account", o.namespace + "/deployer", "--audience", audience,
-			"--exchange-url", g.URL, "--exchange-ca", g.ca, "--grant", "deploy", "--lifetime", "30m"}
+			"--gate-url", g.URL, "--gate-ca-file", g.ca, "--grant", "deploy", "--lifetime", "30m"}
 	}
 	if who, err := whoAmI(t, p.exec(o.alpha, true, args("hawser:alpha")...)); who != o.account || err != nil {
 		t.Errorf("alpha takes us for %q (%v), want %q", who, err, o.account)

@@ -6,6 +6,9 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"strings"
+
+	"sigs.k8s.io/yaml"
 )
 
 //go:embed hawser.io_*.yaml
@@ -16,6 +19,35 @@ const (
 	TrustedIssuers = "trustedissuers"
 	AccessGrants   = "accessgrants"
 )
+
+// Entered are the plural names of the kinds of the cluster that is entered: those of the member controllers.
+func Entered() []string { return []string{TrustedIssuers, AccessGrants} }
+
+// All are the plural names of all kinds, sorted.
+func All() []string {
+	entries, _ := files.ReadDir(".") // what is embedded can be read
+	var plurals []string
+	for _, e := range entries {
+		plurals = append(plurals, strings.TrimSuffix(strings.TrimPrefix(e.Name(), "hawser.io_"), ".yaml"))
+	}
+	return plurals
+}
+
+// Name is the name of the definition of a kind.
+func Name(plural string) string { return plural + ".hawser.io" }
+
+// JSON returns one definition. A name that there is no file for is an error.
+func JSON(plural string) ([]byte, error) {
+	text, err := files.ReadFile("hawser.io_" + plural + ".yaml")
+	if err != nil {
+		return nil, fmt.Errorf("reading the definition of %s: %w", plural, err)
+	}
+	out, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the definition of %s: %w", plural, err)
+	}
+	return out, nil
+}
 
 // YAML returns the definitions of the kinds with the given plural names, in that order, as documents
 // for kubectl apply. A name that there is no file for is an error.

@@ -13,6 +13,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
 
@@ -30,9 +31,13 @@ type Source struct {
 	Cluster string
 	// Secrets of the namespace that Hawser runs in.
 	Secrets credential.Secrets
+	// Owner is the RemoteCluster, as what is kept for it names it. nil where nothing is to be kept.
+	Owner *metav1.OwnerReference
 	// Lifetime to ask for. Zero asks for that of the token that is renewed.
 	Lifetime time.Duration
 	Clock    clock.PassiveClock
+
+	settled types.UID // of the input Secret that Settle was called for
 }
 
 // Obtain returns the kept token and the one in the input Secret.
@@ -46,11 +51,14 @@ func (s *Source) Obtain(ctx context.Context) ([]credential.Credential, error) {
 
 func (s *Source) input(ctx context.Context) (credential.Credential, error) {
 	var none credential.Credential
-	data, err := credential.ReadInput(ctx, s.Secrets, s.Cluster)
+	secret, err := credential.ReadInput(ctx, s.Secrets, s.Cluster)
 	if err != nil {
 		return none, err
 	}
-	token := bytes.TrimSpace(data[v1alpha1.BearerTokenKey])
+	if err := s.store().Settle(ctx, secret.UID, &s.settled); err != nil {
+		return none, err
+	}
+	token := bytes.TrimSpace(secret.Data[v1alpha1.BearerTokenKey])
 	if len(token) == 0 {
 		return none, credential.InvalidInput("Secret %q has no key %s", v1alpha1.InputSecretName(s.Cluster), v1alpha1.BearerTokenKey)
 	}
@@ -117,7 +125,7 @@ func (s *Source) Keep(ctx context.Context, c credential.Credential) error {
 }
 
 func (s *Source) store() credential.Store {
-	return credential.Store{Secrets: s.Secrets, Cluster: s.Cluster}
+	return credential.Store{Secrets: s.Secrets, Cluster: s.Cluster, Owner: s.Owner}
 }
 
 func (s *Source) lifetime(current credential.Credential) time.Duration {

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,7 +21,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
@@ -84,12 +82,6 @@ func controllersRunning(ctx context.Context, client kubernetes.Interface, now ti
 		return errors.New("renew: csr needs the member controllers in the remote cluster, and they are not running: start them, or set auth.mtls.renew to watch")
 	}
 	return nil
-}
-
-// ControllersAlive reports whether their Lease says that the member controllers run. One that they gave
-// back when they ended has no holder.
-func ControllersAlive(lease *coordinationv1.Lease, now time.Time) bool {
-	return ptr.Deref(lease.Spec.HolderIdentity, "") != "" && lease.Spec.RenewTime != nil && now.Sub(lease.Spec.RenewTime.Time) < controllersAlive
 }
 
 // NewRequest makes a key, and a request without a name for a client certificate of user.

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -21,11 +23,15 @@ type Source struct {
 	Cluster string
 	// Secrets of the namespace that Hawser runs in.
 	Secrets credential.Secrets
+	// Owner is the RemoteCluster, as what is kept for it names it. nil where nothing is to be kept.
+	Owner *metav1.OwnerReference
 	// CSR renews through the remote's CSR API. Otherwise the Secret is watched.
 	CSR bool
 	// Lifetime to ask for. Zero asks for that of the certificate that is renewed.
 	Lifetime time.Duration
 	Clock    clock.PassiveClock
+
+	settled types.UID // of the input Secret that Settle was called for
 }
 
 // Obtain returns the kept certificate and the one in the input Secret.
@@ -38,11 +44,14 @@ func (s *Source) Obtain(ctx context.Context) ([]credential.Credential, error) {
 }
 
 func (s *Source) candidates(ctx context.Context) ([]credential.Credential, error) {
-	data, err := credential.ReadInput(ctx, s.Secrets, s.Cluster)
+	secret, err := credential.ReadInput(ctx, s.Secrets, s.Cluster)
 	if err != nil {
 		return s.store().Kept(ctx, err)
 	}
-	input, err := parsePair(v1alpha1.InputSecretName(s.Cluster), data)
+	if err := s.store().Settle(ctx, secret.UID, &s.settled); err != nil {
+		return nil, err
+	}
+	input, err := parsePair(v1alpha1.InputSecretName(s.Cluster), secret.Data)
 	if err != nil {
 		return s.store().Kept(ctx, err)
 	}
@@ -114,5 +123,5 @@ func (s *Source) Keep(ctx context.Context, c credential.Credential) error {
 }
 
 func (s *Source) store() credential.Store {
-	return credential.Store{Secrets: s.Secrets, Cluster: s.Cluster}
+	return credential.Store{Secrets: s.Secrets, Cluster: s.Cluster, Owner: s.Owner}
 }

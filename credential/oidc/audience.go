@@ -93,9 +93,8 @@ func owns(other *v1alpha1.RemoteCluster, audience string, rc *v1alpha1.RemoteClu
 	if same && rc.Spec.Auth.OIDC.Exchange == nil {
 		return false // one cluster under two names
 	}
-	return slices.ContainsFunc([]string{other.Spec.ClusterID, other.Status.ClusterID}, func(id string) bool {
-		return id != "" && v1alpha1.DefaultAudience(id) == audience
-	})
+	id := cmp.Or(other.Spec.ClusterID, other.Status.ClusterID) // a pin binds its connection: what the status says beside it counts nothing
+	return id != "" && v1alpha1.DefaultAudience(id) == audience
 }
 
 // before tells the older of two, whose claim to an audience counts.

@@ -99,6 +99,11 @@ func TestAnAudienceBelongsToOneCluster(t *testing.T) {
 			c.Status.ClusterID = "id-of-a"
 			return c
 		}()}, reason: v1alpha1.ReasonAudienceShared, words: `"b"`},
+		"a pin counts for more than a status": {rc: cluster("a", 2, at("evil")), others: []v1alpha1.RemoteCluster{func() v1alpha1.RemoteCluster {
+			c := cluster("b", 1, byToken("good", "id-of-b"))
+			c.Status.ClusterID = "id-of-a"
+			return c
+		}()}, want: "hawser:id-of-a"},
 		"and through a gate that may be anybody's": {rc: cluster("a", 2, both(at("good"), gated)), others: []v1alpha1.RemoteCluster{cluster("b", 1, byToken("good", "id-of-a"))},
 			reason: v1alpha1.ReasonAudienceShared, words: `"b"`},
 		"one cluster under two names":                     {rc: cluster("a", 2, at("good")), others: []v1alpha1.RemoteCluster{cluster("b", 1, byToken("good", "id-of-a"))}, want: "hawser:id-of-a"},

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -40,15 +37,9 @@ func (t Tried) Token(ctx context.Context, audience string, lifetime time.Duratio
 }
 
 func (t Tried) try(ctx context.Context, token credential.Secret, audience string) error {
-	config := rest.AnonymousClientConfig(t.Local)
-	config.BearerToken, config.QPS = token.Reveal(), -1
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return fmt.Errorf("trying the token at the local API server: %w", err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, triedTimeout)
 	defer cancel()
-	_, err = client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	err := credential.Try(ctx, t.Local, token)
 	switch {
 	case apierrors.IsUnauthorized(err):
 		return nil

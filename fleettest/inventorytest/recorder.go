@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"testing"
 
+	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/inventory"
 )
 
@@ -110,6 +113,44 @@ func (r *Recorder) Events() []Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.events)
+}
+
+// Told waits until a cluster is there, without a fault.
+func (r *Recorder) Told(t testing.TB, name string) inventory.Cluster {
+	t.Helper()
+	var cluster inventory.Cluster
+	fleettest.Eventually(t, patience, func() (err error) {
+		cluster, err = r.sound(name)
+		return err
+	})
+	return cluster
+}
+
+// sound is a cluster that is there, without a fault.
+func (r *Recorder) sound(name string) (inventory.Cluster, error) {
+	cluster, ok := r.Clusters()[name]
+	if !ok {
+		return cluster, fmt.Errorf("cluster %q has not been told; it told %v", name, r.Events())
+	}
+	if err := r.Faults()[name]; err != nil {
+		return cluster, fmt.Errorf("cluster %q is at fault: %w", name, err)
+	}
+	return cluster, nil
+}
+
+// Faulty waits until a cluster has a fault that says something.
+func (r *Recorder) Faulty(t testing.TB, name, says string) {
+	t.Helper()
+	fleettest.Eventually(t, patience, func() error {
+		err := r.Faults()[name]
+		switch {
+		case err == nil:
+			return fmt.Errorf("cluster %q has no fault, want one that says %q; it told %v", name, says, r.Events())
+		case !strings.Contains(err.Error(), says):
+			return fmt.Errorf("the fault of cluster %q is %w; want one that says %q", name, err, says)
+		}
+		return nil
+	})
 }
 
 // count counts events of a name.

@@ -103,13 +103,9 @@ func (r *running) eventually(check func() error) {
 func (r *running) told(name string, user int) inventory.Cluster {
 	r.c.Helper()
 	var cluster inventory.Cluster
-	r.eventually(func() error {
-		var ok bool
-		if cluster, ok = r.Clusters()[r.c.s.Name(name)]; !ok {
-			return fmt.Errorf("cluster %q has not been told; it told %v", r.c.s.Name(name), r.Events())
-		}
-		if err := r.Faults()[r.c.s.Name(name)]; err != nil {
-			return fmt.Errorf("cluster %q is at fault: %w", r.c.s.Name(name), err)
+	r.eventually(func() (err error) {
+		if cluster, err = r.sound(r.c.s.Name(name)); err != nil {
+			return err
 		}
 		return r.c.leadsTo(cluster, user)
 	})

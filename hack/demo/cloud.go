@@ -92,7 +92,7 @@ spec:
 func connectEKS(ctx context.Context, w *world) error {
 	fmt.Println()
 	said("delta is an EKS cluster in another AWS account: one role leads to the next, and no secret is kept")
-	if err := applyYAML(ctx, w.primary.AdminConfig(), []byte(w.cloud.identities())); err != nil {
+	if err := w.primary.Apply(ctx, []byte(w.cloud.identities())); err != nil {
 		return err
 	}
 	return w.hawser(ctx, onlyLast, "join", eksCluster, "--remote-context", eksCluster, "--capabilities", "endpoints", "--server", w.proxies[eksCluster].URL,

@@ -18,8 +18,6 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/hawser-io/hawser/fleettest"
 )
 
@@ -107,14 +105,14 @@ spec:
 // handOut lets a namespace of the primary into beta, and uses what it gets with kubectl.
 func handOut(ctx context.Context, w *world, _ *result) error {
 	heading("Hand out narrow access, in the form that kubectl reads")
-	if err := applyYAML(ctx, w.clusters["beta"].AdminConfig(), []byte(shopThere)); err != nil {
+	if err := w.clusters["beta"].Apply(ctx, []byte(shopThere)); err != nil {
 		return err
 	}
 	allow := `{"spec":{"allowedNamespaces":{"names":["shop"]}}}`
 	if err := w.kubectl(ctx, "", "--context", primary, "patch", "remotecluster", "beta", "--type", "merge", "-p", allow); err != nil {
 		return err
 	}
-	if err := applyYAML(ctx, w.primary.AdminConfig(), []byte(shopHere)); err != nil {
+	if err := w.primary.Apply(ctx, []byte(shopHere)); err != nil {
 		return err
 	}
 	said("beta has an AccessGrant for namespace shop of the primary, and shop has an AccessRequest for it")
@@ -134,20 +132,14 @@ func handOut(ctx context.Context, w *world, _ *result) error {
 
 // awaitOutput waits for the Secret of the request and writes the kubeconfig in it to a file.
 func (w *world) awaitOutput(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		secret, err := w.primary.Client().CoreV1().Secrets("shop").Get(ctx, "beta-kubeconfig", metav1.GetOptions{})
-		if err == nil {
-			file := filepath.Join(w.dir, "shop.kubeconfig")
-			return file, os.WriteFile(file, secret.Data["kubeconfig"], 0o600)
+	file := filepath.Join(w.dir, "shop.kubeconfig")
+	return file, await(ctx, "for the Secret of the AccessRequest", func(ctx context.Context) error {
+		secret, err := w.primary.Client().CoreV1().Secrets("shop").Get(ctx, "beta-kubeconfig", getOptions)
+		if err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return "", fmt.Errorf("waiting for the Secret of the AccessRequest: %w", errors.Join(err, ctx.Err()))
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+		return os.WriteFile(file, secret.Data["kubeconfig"], 0o600)
+	})
 }
 
 // kubectl shows what kubectl prints. Without a kubeconfig it has that of the whole fleet.
@@ -203,24 +195,19 @@ func freeAddress() (string, error) {
 
 // awaitOK waits until an address answers with 200.
 func awaitOK(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
+	return await(ctx, "for "+url, func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
-			return fmt.Errorf("waiting for %s: %w", url, err)
+			return err
 		}
 		answer, err := http.DefaultClient.Do(request)
-		if err == nil {
-			_ = answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
-			}
+		if err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", url, errors.Join(err, ctx.Err()))
-		case <-time.After(200 * time.Millisecond):
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return errors.New(answer.Status)
 		}
-	}
+		return nil
+	})
 }

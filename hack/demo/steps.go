@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -140,22 +139,17 @@ func revoke(ctx context.Context, w *world, _ *result) error {
 // until waits for a set of remote clusters that are Ready.
 func (w *world) until(ctx context.Context, what string, reached func(ready []string) bool) error {
 	started := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	ticker := time.NewTicker(250 * time.Millisecond)
-	defer ticker.Stop()
-	for {
+	err := await(ctx, "until "+what, func(ctx context.Context) error {
 		ready, err := w.ready(ctx)
-		if err == nil && reached(ready) {
-			said("%s, after %.1fs", what, time.Since(started).Seconds())
-			return nil
+		if err == nil && !reached(ready) {
+			err = fmt.Errorf("after %s, Ready are %v", time.Since(started), ready)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting until %s: after %s, Ready are %v: %w", what, patience, ready, errors.Join(err, ctx.Err()))
-		case <-ticker.C:
-		}
+		return err
+	})
+	if err == nil {
+		said("%s, after %.1fs", what, time.Since(started).Seconds())
 	}
+	return err
 }
 
 // ready are the remote clusters that hawser reports as Ready.

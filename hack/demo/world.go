@@ -129,9 +129,8 @@ func (w *world) startClusters(ctx context.Context) error {
 // startManager runs the manager in this program, so that watches can run over its connections. It has the
 // rights of the shipped roles, by a token of its own account.
 func (w *world) startManager(ctx context.Context) error {
-	admin := w.primary.AdminConfig()
-	if err := applyFiles(ctx, admin, "config/crd/*.yaml", "config/rbac/*.yaml"); err != nil {
-		return err
+	if err := w.primary.ApplyFiles(ctx, "config/crd/*.yaml", "config/rbac/*.yaml"); err != nil {
+		return fmt.Errorf("%w; run make demo in the root of the repository", err)
 	}
 	config, err := accountConfig(ctx, w.primary, "hawser")
 	if err != nil {
@@ -166,19 +165,10 @@ func (w *world) startManager(ctx context.Context) error {
 
 // awaitName waits until the manager has said who the local cluster is: join asks for that.
 func (w *world) awaitName(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
+	return await(ctx, "for the manager", func(ctx context.Context) error {
 		_, err := w.primary.Client().CoreV1().ConfigMaps("hawser").Get(ctx, "hawser-manager", getOptions)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the manager: %w", err)
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+		return err
+	})
 }
 
 // startControllers runs the member controllers of beta, which approve the renewals of certificates there, and
@@ -200,7 +190,7 @@ func (w *world) startMember(ctx context.Context, c *fleettest.Cluster, args ...s
 	if err != nil {
 		return fmt.Errorf("running hawser member manifests: %w", err)
 	}
-	if err := applyYAML(ctx, c.AdminConfig(), manifests); err != nil {
+	if err := c.Apply(ctx, manifests); err != nil {
 		return err
 	}
 	config, err := accountConfig(ctx, c, "hawser-member")

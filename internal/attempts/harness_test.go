@@ -1,7 +1,7 @@
 package attempts_test
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -31,8 +32,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -45,6 +44,7 @@ import (
 	"github.com/hawser-io/hawser/internal/controller/certificaterequest"
 	"github.com/hawser-io/hawser/internal/controller/trustedissuer"
 	"github.com/hawser-io/hawser/internal/gate"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/internal/manager"
 	"github.com/hawser-io/hawser/member"
 )
@@ -56,15 +56,21 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	patience = 30 * time.Second
-	hub      = "hub"
+	hub  = "hub"
+	edge = "edge" // another local cluster, which enters alpha by certificates
+	// overlayVariable is set by the program in the folder mutate.
+	overlayVariable = "HAWSER_ATTEMPTS_OVERLAY"
 )
+
+// patience is less where a guard is taken away, and what is waited for will hardly come.
+var patience = map[bool]time.Duration{false: 30 * time.Second, true: 12 * time.Second}[os.Getenv(overlayVariable) != ""]
 
 // world is both clusters with everything that we ship, running, and one of each credential that comes of it.
 type world struct {
 	here, there           *fleettest.Cluster
 	local, remote         client.Client // as admins
 	shop                  string        // a namespace here that was granted something, and
+	other                 string        // another one, which the manager serves as well
 	theirs                string        // the namespace there that it was granted it in
 	audience              string        // of tokens for there
 	gateURL               string
@@ -79,17 +85,23 @@ type credentials struct {
 	manager                             string // valid here
 	connection, gate, controllers       string // valid there
 	output, exchanged, subject, forBeta string
+	certificate, key                    []byte // of the connection from edge, valid there
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctrl.SetLogger(logr.Discard())
-	w := &world{here: fleettest.Use(t, "primary")}
-	fleettest.Use(t, "beta") // early: it looks for primary's keys every ten seconds
-	w.there = fleettest.Use(t, "alpha")
+	w := &world{}
+	together( // which halves the time
+		func() { w.here = fleettest.Use(t, "primary") },
+		func() { w.there = fleettest.Use(t, "alpha") },
+	)
+	if t.Failed() {
+		t.FailNow()
+	}
 	w.local, w.remote = clientOf(t, w.here.AdminConfig()), clientOf(t, w.there.AdminConfig())
 	w.install(t)
-	w.shop, w.theirs = w.here.Namespace(t), w.there.Namespace(t)
+	w.shop, w.other, w.theirs = w.here.Namespace(t), w.here.Namespace(t), w.there.Namespace(t)
 	w.audience = v1alpha1.DefaultAudience(idOf(t, w.remote))
 	w.here.ServiceAccount(t, w.shop, "deployer")
 	w.startControllers(t)
@@ -100,11 +112,20 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// together does things at the same time, and returns when all are done.
+func together(things ...func()) {
+	var all sync.WaitGroup
+	for _, thing := range things {
+		all.Go(thing)
+	}
+	all.Wait()
+}
+
 func clientOf(t *testing.T, config *rest.Config) client.Client {
 	t.Helper()
 	config = rest.CopyConfig(config)
 	config.QPS = -1
-	scheme, err := manager.Scheme()
+	scheme, err := kinds.Scheme()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,57 +177,54 @@ func idOf(t *testing.T, c client.Client) string {
 // install applies what our documentation says to apply.
 func (w *world) install(t *testing.T) {
 	t.Helper()
-	for _, dir := range []string{"../../config/crd", "../../config/rbac"} {
-		files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no YAML in %s: %v", dir, err)
-		}
-		for _, file := range files {
-			createFile(t, w.local, file)
-		}
+	ours := asReplaced(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml")
+	theirs := asReplaced(t, "../../config/crd/hawser.io_trustedissuers.yaml", "../../config/crd/hawser.io_accessgrants.yaml")
+	together( // it takes seconds until a kind is served
+		func() { w.here.Install(t, ours...) },
+		func() { w.there.Install(t, theirs...) },
+		func() {
+			if os.Getenv(overlayVariable) == "" { // most attempts need it not
+				fleettest.Use(t, "beta") // early: it looks for primary's keys every ten seconds
+			}
+		},
+	)
+	if t.Failed() {
+		t.FailNow()
 	}
-	for _, kind := range []string{"trustedissuers", "accessgrants"} {
-		createFile(t, w.remote, "../../config/crd/hawser.io_"+kind+".yaml")
-	}
-	fleettest.Eventually(t, patience, func() error {
-		return errors.Join(
-			w.local.List(t.Context(), &v1alpha1.RemoteClusterList{}), w.local.List(t.Context(), &v1alpha1.AccessRequestList{}), w.local.List(t.Context(), &v1alpha1.AWSIdentityList{}),
-			w.local.List(t.Context(), &v1alpha1.EKSInventoryList{}), w.remote.List(t.Context(), &v1alpha1.TrustedIssuerList{}), w.remote.List(t.Context(), &v1alpha1.AccessGrantList{}),
-		)
-	})
 	mustCreate(t, w.remote, member.Objects(member.Options{Local: hub, Version: "v0.0.0-test", Controllers: true, Gate: true})...)
-}
-
-func createFile(t *testing.T, c client.Client, file string) {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		obj := &unstructured.Unstructured{}
-		if decoder.Decode(&obj.Object) != nil {
-			return
-		}
-		if len(obj.Object) > 0 {
-			mustCreate(t, c, obj)
+	for _, obj := range member.Objects(member.Options{Local: edge, Version: "v0.0.0-test", Identity: member.RenewedCertificate}) {
+		if err := w.remote.Create(t.Context(), obj); client.IgnoreAlreadyExists(err) != nil { // both have some of it
+			t.Fatal(err)
 		}
 	}
 }
 
-// run runs something until the test ends.
-func run(t *testing.T, what string, f func(context.Context) error) {
+// asReplaced finds files, and names others instead of those that a guard is taken away from. go test -overlay does so
+// for what is compiled, and overlayVariable names the same list.
+func asReplaced(t *testing.T, patterns ...string) []string {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- f(ctx) }() // ends with ctx, and is waited for
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("%s ended with: %v", what, err)
+	var other struct{ Replace map[string]string }
+	if overlay := os.Getenv(overlayVariable); overlay != "" {
+		text, err := os.ReadFile(overlay)
+		if err = errors.Join(err, json.Unmarshal(text, &other)); err != nil {
+			t.Fatal(err)
 		}
-	})
+	}
+	var files []string
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("there is no %s (%v)", pattern, err)
+		}
+		for _, file := range found {
+			full, err := filepath.Abs(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, cmp.Or(other.Replace[full], full))
+		}
+	}
+	return files
 }
 
 func (w *world) startControllers(t *testing.T) {
@@ -214,7 +232,7 @@ func (w *world) startControllers(t *testing.T) {
 	w.credentials.controllers = w.there.Token(t, v1alpha1.Namespace, member.ControllersServiceAccount, time.Hour)
 	config := w.there.TokenConfig(w.credentials.controllers)
 	config.QPS = -1
-	scheme, err := manager.Scheme()
+	scheme, err := kinds.Scheme()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +248,7 @@ func (w *world) startControllers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, "the member controllers", mgr.Start)
+	fleettest.Background(t, "the member controllers", mgr.Start)
 }
 
 func (w *world) startGate(t *testing.T) {
@@ -242,7 +260,7 @@ func (w *world) startGate(t *testing.T) {
 		Address: "127.0.0.1:0", CertFile: certFile, KeyFile: keyFile, MetricsAddr: "0", ProbeAddr: "0", Limits: gate.DefaultLimits(), Log: logr.Discard(),
 		Config: w.there.TokenConfig(w.credentials.gate), Started: func(address string) { started <- address },
 	}
-	run(t, "the gate", func(ctx context.Context) error { return gate.Run(ctx, o) })
+	fleettest.Background(t, "the gate", func(ctx context.Context) error { return gate.Run(ctx, o) })
 	select {
 	case address := <-started:
 		w.gateURL = "https://" + address + "/token"
@@ -286,11 +304,15 @@ func servingCertificate(t *testing.T) (ca []byte, certFile, keyFile string) {
 func (w *world) startManager(t *testing.T) {
 	t.Helper()
 	w.credentials.manager = w.here.Token(t, v1alpha1.Namespace, "hawser", time.Hour)
+	pod := t.TempDir() // with the token that Kubernetes puts into every pod
+	if err := os.WriteFile(filepath.Join(pod, "token"), []byte(w.credentials.manager), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	o := manager.Options{
 		ClusterName: hub, ManagementOnly: true, Config: w.here.TokenConfig(w.credentials.manager), Log: logr.Discard(), ProbeInterval: time.Second,
-		MetricsAddr: "0", ProbeAddr: "0",
+		MetricsAddr: "0", ProbeAddr: "0", TokenDir: pod,
 	}
-	run(t, "the manager", func(ctx context.Context) error { return manager.Run(ctx, o) })
+	fleettest.Background(t, "the manager", func(ctx context.Context) error { return manager.Run(ctx, o) })
 }
 
 // exchange asks the gate, and returns the status and the body of its answer.

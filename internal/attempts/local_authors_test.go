@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ var localAuthors = map[string]func(*testing.T, *world){
 	"an author of RemoteClusters makes one anew at a server of their own":         madeAnew,
 	"a writer of a RemoteCluster's status says where its credential was proved":   provedElsewhere,
 	"an author of AccessRequests writes input for Hawser":                         requestInput,
+	"an author of AccessRequests writes over somebody else's Secret":              requestOverwrites,
+	"an author of AccessRequests asks from a namespace that is not allowed":       requestFromElsewhere,
+	"an author of AccessRequests asks for what another namespace was granted":     requestOfAnother,
 	"an author of AccessRequests makes a Secret that Kubernetes fills or acts on": requestTyped,
 	"a writer of an AccessRequest's status has somebody else's Secret deleted":    requestDeletes,
 }
@@ -48,47 +52,66 @@ func collectTokens(t *testing.T, w *world) {
 		auth         v1alpha1.Auth
 		change       func(*v1alpha1.RemoteClusterSpec)
 	}{
-		{"for-alphas-gate", v1alpha1.ReasonAudienceShared, oidc(), ofAlpha},
-		{"for-alphas-gate-by-name", v1alpha1.ReasonAudienceShared, oidc(func(o *v1alpha1.OIDCAuth) { o.Audience = w.audience }), nil},
-		{"for-alphas-gate-by-another-gate", v1alpha1.ReasonAudienceShared, oidc(gated), func(s *v1alpha1.RemoteClusterSpec) {
+		{"for alphas gate", v1alpha1.ReasonAudienceShared, oidc(), ofAlpha},
+		{"for alphas gate by name", v1alpha1.ReasonAudienceShared, oidc(func(o *v1alpha1.OIDCAuth) { o.Audience = w.audience }), nil},
+		{"for alphas gate by another gate", v1alpha1.ReasonAudienceShared, oidc(gated), func(s *v1alpha1.RemoteClusterSpec) {
 			ofAlpha(s)
 			s.Server, s.CAData = w.there.Server, base64.StdEncoding.EncodeToString(w.there.CA())
 		}},
-		{"for-the-local-cluster", "", oidc(func(o *v1alpha1.OIDCAuth) { o.Audience = w.here.Server }), nil},
-		{"for-aws", "", oidc(func(o *v1alpha1.OIDCAuth) { o.Audience = "sts.amazonaws.com" }), nil},
-		{"for-azure", v1alpha1.ReasonInputInvalid, azure, nil},
-		{"of-a-strong-account", v1alpha1.ReasonTokenFailed, oidc(func(o *v1alpha1.OIDCAuth) {
+		{"for the local cluster", "", oidc(func(o *v1alpha1.OIDCAuth) { o.Audience = w.here.Server }), nil},
+		{"for aws as hawser", v1alpha1.ReasonAudienceShared, oidc(func(o *v1alpha1.OIDCAuth) {
+			o.Audience, o.ServiceAccount = "sts.amazonaws.com", &v1alpha1.OIDCServiceAccount{TokenFile: "token"}
+		}), nil},
+		{"for aws", "", oidc(func(o *v1alpha1.OIDCAuth) { o.Audience = "sts.amazonaws.com" }), nil},
+		{"for azure", v1alpha1.ReasonInputInvalid, azure, nil},
+		{"of a strong account", v1alpha1.ReasonTokenFailed, oidc(func(o *v1alpha1.OIDCAuth) {
 			o.Audience, o.ServiceAccount = "hawser:own", &v1alpha1.OIDCServiceAccount{Name: "strong"}
 		}), nil},
-		{"of-a-file", v1alpha1.ReasonTokenFailed, oidc(func(o *v1alpha1.OIDCAuth) {
+		{"of the pod itself", v1alpha1.ReasonAudienceShared, oidc(func(o *v1alpha1.OIDCAuth) { // which is valid here
+			o.Audience, o.ServiceAccount = w.here.Server, &v1alpha1.OIDCServiceAccount{TokenFile: "token"}
+		}), nil},
+		{"of the pod for another", v1alpha1.ReasonTokenFailed, oidc(func(o *v1alpha1.OIDCAuth) {
 			o.Audience, o.ServiceAccount = "any", &v1alpha1.OIDCServiceAccount{TokenFile: "token"}
 		}), nil},
-		{"of-a-file-elsewhere", "", oidc(func(o *v1alpha1.OIDCAuth) {
+		{"of a file elsewhere", "", oidc(func(o *v1alpha1.OIDCAuth) {
 			o.Audience, o.ServiceAccount = "any", &v1alpha1.OIDCServiceAccount{TokenFile: "../serviceaccount/token"}
 		}), nil},
-		{"by-a-plugin", v1alpha1.ReasonPluginUnknown, v1alpha1.Auth{Type: v1alpha1.AuthExec, Exec: &v1alpha1.ExecAuth{Provider: "/bin/cat", Parameters: map[string]string{"file": "/etc/passwd"}}}, nil},
+		{"by a plugin", v1alpha1.ReasonPluginUnknown, v1alpha1.Auth{Type: v1alpha1.AuthExec, Exec: &v1alpha1.ExecAuth{Provider: "/bin/cat", Parameters: map[string]string{"file": "/etc/passwd"}}}, nil},
 		{"itself", "", v1alpha1.Auth{Type: v1alpha1.AuthInCluster}, nil},
-		{"by-a-secret-elsewhere", v1alpha1.ReasonInputForbidden, v1alpha1.Auth{Type: v1alpha1.AuthKubeconfig, Kubeconfig: &v1alpha1.KubeconfigAuth{
+		{"by a secret elsewhere", v1alpha1.ReasonInputForbidden, v1alpha1.Auth{Type: v1alpha1.AuthKubeconfig, Kubeconfig: &v1alpha1.KubeconfigAuth{
 			SecretRef: v1alpha1.SecretKeyRef{Namespace: metav1.NamespaceSystem, Name: "of-the-system", Key: "kubeconfig"},
 		}}, func(s *v1alpha1.RemoteClusterSpec) { s.Server, s.CAData = "", "" }},
 	}
 	for _, a := range attempts {
-		change := a.change
-		if change == nil {
-			change = func(*v1alpha1.RemoteClusterSpec) {}
-		}
-		err := tie(t, who, a.name, evil.URL, evil.CA(), a.auth, change)
-		if (a.reason == "") != apierrors.IsInvalid(err) || (a.reason != "" && err != nil) {
-			t.Errorf("%s: the API says %v", a.name, err)
-		}
+		t.Run(a.name, func(t *testing.T) {
+			change := a.change
+			if change == nil {
+				change = func(*v1alpha1.RemoteClusterSpec) {}
+			}
+			rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: strings.ReplaceAll(a.name, " ", "-")}}
+			err := tie(t, who, rc.Name, evil.URL, evil.CA(), a.auth, change)
+			if (a.reason == "") != apierrors.IsInvalid(err) || (a.reason != "" && err != nil) {
+				t.Fatalf("the API says %v", err)
+			}
+			if a.reason != "" {
+				is(t, w.local, rc, func() []metav1.Condition { return rc.Status.Conditions }, v1alpha1.Authenticated, metav1.ConditionFalse, a.reason)
+				gone(t, who, rc) // two of one audience would be held off by that
+			}
+			noToken(t, evil)
+		})
 	}
-	for _, a := range attempts {
-		if a.reason != "" {
-			rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: a.name}}
-			is(t, w.local, rc, func() []metav1.Condition { return rc.Status.Conditions }, v1alpha1.Authenticated, metav1.ConditionFalse, a.reason)
+}
+
+// gone deletes an object and waits for its end.
+func gone(t *testing.T, who client.Client, obj client.Object) {
+	t.Helper()
+	must(t, who.Delete(t.Context(), obj))
+	fleettest.Eventually(t, patience, func() error {
+		if err := who.Get(t.Context(), client.ObjectKeyFromObject(obj), obj); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("%s is there (%w)", obj.GetName(), err)
 		}
-	}
-	noToken(t, evil)
+		return nil
+	})
 }
 
 func noToken(t *testing.T, s *fleettest.Stranger) {
@@ -148,8 +171,11 @@ func provedElsewhere(t *testing.T, w *world) {
 // kim may write requests in the namespace that was granted something, and those of others' grants.
 func requestInput(t *testing.T, w *world) {
 	who := as(t, w.here, "kim", everythingOn("accessrequests"))
+	home := w.grantOf("home", v1alpha1.GrantSubject{LocalCluster: &v1alpha1.GrantLocalCluster{Name: hub, Namespace: v1alpha1.Namespace}})
+	mustCreate(t, w.remote, home) // so that nothing else is in the way
+	is(t, w.remote, home, func() []metav1.Condition { return home.Status.Conditions }, v1alpha1.Ready, metav1.ConditionTrue, "")
 	for _, secret := range []string{v1alpha1.InputSecretName("alpha"), v1alpha1.InputSecretName("new"), "hawser-credential-alpha"} {
-		ar := requestFor(v1alpha1.Namespace, unique("input"), "shop")
+		ar := requestFor(v1alpha1.Namespace, unique("input"), "home")
 		ar.Spec.Output.SecretName = secret
 		ar.Spec.Output.Format = v1alpha1.OutputTemplate
 		ar.Spec.Output.Template = &v1alpha1.OutputTemplateSpec{Labels: map[string]string{"team": "a"}, Data: map[string]string{v1alpha1.BearerTokenKey: "mine"}}
@@ -190,6 +216,51 @@ func requestTyped(t *testing.T, w *world) {
 	}
 }
 
+// requestOverwrites names Secrets that somebody else wrote, and one that is another request's.
+func requestOverwrites(t *testing.T, w *world) {
+	who := as(t, w.here, "kara", everythingOn("accessrequests"))
+	mustCreate(t, w.local, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.shop, Name: "api-key"}, StringData: map[string]string{"key": "x"}})
+	for _, target := range []string{"api-key", "shop"} {
+		key := client.ObjectKey{Namespace: w.shop, Name: target}
+		var before, after corev1.Secret
+		must(t, w.local.Get(t.Context(), key, &before))
+		ar := requestFor(w.shop, unique("overwrites"), "shop")
+		ar.Spec.Output.SecretName = target
+		must(t, who.Create(t.Context(), ar))
+		is(t, w.local, ar, func() []metav1.Condition { return ar.Status.Conditions }, v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonSecretNotOurs)
+		must(t, w.local.Get(t.Context(), key, &after))
+		if before.UID != after.UID || before.ResourceVersion != after.ResourceVersion {
+			t.Errorf("Secret %s was written", target)
+		}
+	}
+}
+
+// requestFromElsewhere asks from a namespace that the remote cluster grants something, and the local one does not allow.
+func requestFromElsewhere(t *testing.T, w *world) {
+	who, elsewhere := as(t, w.here, "kurd", everythingOn("accessrequests")), w.here.Namespace(t)
+	w.servedIn(t, elsewhere)
+	g := w.grantOf("elsewhere", v1alpha1.GrantSubject{LocalCluster: &v1alpha1.GrantLocalCluster{Name: hub, Namespace: elsewhere}})
+	mustCreate(t, w.remote, g)
+	is(t, w.remote, g, func() []metav1.Condition { return g.Status.Conditions }, v1alpha1.Ready, metav1.ConditionTrue, "")
+	w.getsNothing(t, who, requestFor(elsewhere, "elsewhere", "elsewhere"), v1alpha1.ReasonNamespaceNotAllowed)
+}
+
+// requestOfAnother asks from a namespace that is allowed for a grant that names another one.
+func requestOfAnother(t *testing.T, w *world) {
+	who := as(t, w.here, "kai", everythingOn("accessrequests"))
+	w.servedIn(t, w.other)
+	w.getsNothing(t, who, requestFor(w.other, "of-another", "shop"), v1alpha1.ReasonNotGranted)
+}
+
+func (w *world) getsNothing(t *testing.T, who client.Client, ar *v1alpha1.AccessRequest, reason string) {
+	t.Helper()
+	must(t, who.Create(t.Context(), ar))
+	is(t, w.local, ar, func() []metav1.Condition { return ar.Status.Conditions }, v1alpha1.Ready, metav1.ConditionFalse, reason)
+	if err := w.local.Get(t.Context(), client.ObjectKeyFromObject(ar), &corev1.Secret{}); !apierrors.IsNotFound(err) {
+		t.Errorf("a Secret is there (%v)", err)
+	}
+}
+
 // requestDeletes says in the status of a request that somebody else's Secret is what was written for it.
 func requestDeletes(t *testing.T, w *world) {
 	who := as(t, w.here, "kit", everythingOn("accessrequests", "accessrequests/status"))
@@ -200,13 +271,11 @@ func requestDeletes(t *testing.T, w *world) {
 		is(t, w.local, ar, func() []metav1.Condition { return ar.Status.Conditions }, v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonWritten)
 		patch := fmt.Sprintf(`{"status":{"secretName":%q}}`, target)
 		must(t, who.Status().Patch(t.Context(), ar, client.RawPatch("application/merge-patch+json", []byte(patch))))
-		must(t, who.Delete(t.Context(), ar))
-		fleettest.Eventually(t, patience, func() error {
-			if err := w.local.Get(t.Context(), client.ObjectKeyFromObject(ar), ar); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("the request is there (%w)", err)
-			}
-			return nil
-		})
+		// Where an output is written under another name, what the status names is the old one.
+		must(t, who.Patch(t.Context(), ar, client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"output":{"secretName":%q}}}`, unique("moved")))))
+		is(t, w.local, ar, func() []metav1.Condition { return ar.Status.Conditions }, v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+		must(t, who.Status().Patch(t.Context(), ar, client.RawPatch("application/merge-patch+json", []byte(patch))))
+		gone(t, who, ar)
 		if err := w.local.Get(t.Context(), client.ObjectKey{Namespace: w.shop, Name: target}, &corev1.Secret{}); err != nil {
 			t.Errorf("Secret %s: %v", target, err)
 		}

@@ -11,9 +11,9 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/fleettest"
 )
 
 // everyRight reads each credential's rights from the API server, all verbs on all objects, and holds them to what they are
@@ -21,37 +21,39 @@ import (
 func everyRight(t *testing.T, w *world) {
 	w.here.ServiceAccount(t, w.shop, "nobody")
 	w.there.ServiceAccount(t, w.theirs, "nobody")
-	here, there := w.here.Token(t, w.shop, "nobody", time.Hour), w.there.Token(t, w.theirs, "nobody", time.Hour)
-	everywhere := []string{metav1.NamespaceDefault, metav1.NamespaceSystem, v1alpha1.Namespace, v1alpha1.GrantsNamespace, v1alpha1.MemberNamespace(hub), w.theirs, w.shop}
-	for name, c := range map[string]struct {
-		cluster          *fleettest.Cluster
-		token, everybody string
-	}{
-		"manager":     {w.here, w.credentials.manager, here},
-		"connection":  {w.there, w.credentials.connection, there},
-		"gate":        {w.there, w.credentials.gate, there},
-		"controllers": {w.there, w.credentials.controllers, there},
+	here, there := w.here.TokenConfig(w.here.Token(t, w.shop, "nobody", time.Hour)), w.there.TokenConfig(w.there.Token(t, w.theirs, "nobody", time.Hour))
+	everywhere := []string{
+		metav1.NamespaceDefault, metav1.NamespaceSystem, v1alpha1.Namespace, v1alpha1.GrantsNamespace, v1alpha1.MemberNamespace(hub), v1alpha1.MemberNamespace(edge), w.theirs, w.shop,
+	}
+	for name, c := range map[string]struct{ thief, everybody *rest.Config }{
+		"manager":     {w.here.TokenConfig(w.credentials.manager), here},
+		"connection":  {w.there.TokenConfig(w.credentials.connection), there},
+		"certificate": {w.certificateConfig(), there},
+		"gate":        {w.there.TokenConfig(w.credentials.gate), there},
+		"controllers": {w.there.TokenConfig(w.credentials.controllers), there},
 	} {
-		var got []string
-		for i, namespace := range everywhere {
-			lines := rightsIn(t, c.cluster, c.token, namespace)
-			common := rightsIn(t, c.cluster, c.everybody, namespace)
-			if i > 0 {
-				common = append(common, rightsIn(t, c.cluster, c.token, everywhere[0])...)
-			}
-			for _, line := range lines {
-				if !slices.Contains(common, line) {
-					got = append(got, w.nameOf(namespace, i == 0)+": "+line)
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for i, namespace := range everywhere {
+				lines := rightsIn(t, c.thief, namespace)
+				common := rightsIn(t, c.everybody, namespace)
+				if i > 0 {
+					common = append(common, rightsIn(t, c.thief, everywhere[0])...)
+				}
+				for _, line := range lines {
+					if !slices.Contains(common, line) {
+						got = append(got, w.nameOf(namespace, i == 0)+": "+line)
+					}
 				}
 			}
-		}
-		slices.Sort(got)
-		for i := range got {
-			got[i] = strings.NewReplacer(w.shopAccount, "<account of grant shop>").Replace(got[i])
-		}
-		if diff := cmp.Diff(rights[name], got); diff != "" {
-			t.Errorf("the rights of the %s (-want +got):\n%s", name, diff)
-		}
+			slices.Sort(got)
+			for i := range got {
+				got[i] = strings.NewReplacer(w.shopAccount, "<account of grant shop>").Replace(got[i])
+			}
+			if diff := cmp.Diff(rights[name], got); diff != "" {
+				t.Errorf("the rights of the %s (-want +got):\n%s", name, diff)
+			}
+		})
 	}
 }
 
@@ -67,9 +69,9 @@ func (w *world) nameOf(namespace string, first bool) string {
 	return namespace
 }
 
-func rightsIn(t *testing.T, c *fleettest.Cluster, token, namespace string) []string {
+func rightsIn(t *testing.T, config *rest.Config, namespace string) []string {
 	t.Helper()
-	review, err := kubernetes.NewForConfigOrDie(c.TokenConfig(token)).AuthorizationV1().SelfSubjectRulesReviews().Create(t.Context(),
+	review, err := kubernetes.NewForConfigOrDie(config).AuthorizationV1().SelfSubjectRulesReviews().Create(t.Context(),
 		&authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: namespace}}, metav1.CreateOptions{})
 	if err != nil || review.Status.EvaluationError != "" {
 		t.Fatalf("reading the rights: %v %s", err, review.Status.EvaluationError)
@@ -94,21 +96,21 @@ func rightsIn(t *testing.T, c *fleettest.Cluster, token, namespace string) []str
 // attempted elsewhere: minting, binding, approving, and the status of a TrustedIssuer.
 var rights = map[string][]string{
 	"manager": {
-		"everywhere: create,delete,get,list,patch,watch hawser.io/remoteclusters",
+		"everywhere: create,delete,list,patch,watch hawser.io/remoteclusters",
 		"everywhere: create,patch events.k8s.io/events",
 		"everywhere: get /namespaces",
-		"everywhere: get,list,patch,watch hawser.io/accessrequests",
-		"everywhere: get,list,patch,watch hawser.io/awsidentities",
-		"everywhere: get,list,watch hawser.io/eksinventories",
+		"everywhere: list,patch,watch hawser.io/accessrequests",
+		"everywhere: list,patch,watch hawser.io/awsidentities",
+		"everywhere: list,watch hawser.io/eksinventories",
 		"everywhere: patch hawser.io/accessrequests/status",
 		"everywhere: patch hawser.io/awsidentities/status",
 		"everywhere: patch hawser.io/eksinventories/status",
 		"everywhere: patch hawser.io/remoteclusters/status",
 		"hawser: create /configmaps",
+		"hawser: create /events",
 		"hawser: create /serviceaccounts/token[hawser]",
 		"hawser: create coordination.k8s.io/leases",
 		"hawser: create,delete,get,list,update,watch /secrets",
-		"hawser: create,patch /events",
 		"hawser: get,update /configmaps[hawser-manager]",
 		"hawser: get,update coordination.k8s.io/leases[hawser-manager]",
 		"shop: create,delete,get multicluster.x-k8s.io/clusterprofiles",
@@ -123,15 +125,27 @@ var rights = map[string][]string{
 		"everywhere: get about.k8s.io/clusterproperties[cluster.clusterset.k8s.io clusterset.k8s.io]",
 		"hawser-from-hub: create /serviceaccounts/token[hawser]",
 		"hawser-from-hub: delete /namespaces[hawser-from-hub]",
-		"hawser-from-hub: delete,get /serviceaccounts[hawser]",
+		"hawser-from-hub: delete /serviceaccounts[hawser]",
 		"hawser-from-hub: get /namespaces[hawser-from-hub]",
 		"hawser-grants: create /serviceaccounts/token[<account of grant shop>]",
 		"hawser: get coordination.k8s.io/leases[hawser-member-controllers]",
 	},
+	"certificate": {
+		"everywhere: create certificates.k8s.io/certificatesigningrequests",
+		"everywhere: delete rbac.authorization.k8s.io/clusterrolebindings[hawser-connect-from-edge hawser-endpoints-from-edge hawser-requires-from-edge hawser-from-edge]",
+		"everywhere: delete rbac.authorization.k8s.io/clusterroles[hawser-requires-from-edge]",
+		"everywhere: delete rbac.authorization.k8s.io/rolebindings[hawser-connect-from-edge]",
+		"everywhere: delete,get certificates.k8s.io/certificatesigningrequests[hawser-from-edge]",
+		"everywhere: get /namespaces[kube-system]",
+		"everywhere: get about.k8s.io/clusterproperties[cluster.clusterset.k8s.io clusterset.k8s.io]",
+		"hawser-from-edge: delete /namespaces[hawser-from-edge]",
+		"hawser-from-edge: get /namespaces[hawser-from-edge]",
+		"hawser: get coordination.k8s.io/leases[hawser-member-controllers]",
+	},
 	"gate": {
 		"everywhere: get /namespaces[kube-system]",
-		"everywhere: get,list,watch hawser.io/accessgrants",
-		"everywhere: get,list,watch hawser.io/trustedissuers",
+		"everywhere: list,watch hawser.io/accessgrants",
+		"everywhere: list,watch hawser.io/trustedissuers",
 		"everywhere: patch hawser.io/trustedissuers/status",
 		"hawser-grants: create /serviceaccounts/token",
 	},
@@ -142,22 +156,22 @@ var rights = map[string][]string{
 		"everywhere: create,delete,get,list,update,watch rbac.authorization.k8s.io/rolebindings",
 		"everywhere: create,patch events.k8s.io/events",
 		"everywhere: get [/.well-known/openid-configuration /openid/v1/jwks]",
-		"everywhere: get admissionregistration.k8s.io/validatingadmissionpolicies[hawser-grant-authors]",
-		"everywhere: get admissionregistration.k8s.io/validatingadmissionpolicybindings[hawser-grant-authors]",
+		"everywhere: get admissionregistration.k8s.io/validatingadmissionpolicies[hawser-grant-authors hawser-issuer-authors]",
+		"everywhere: get admissionregistration.k8s.io/validatingadmissionpolicybindings[hawser-grant-authors hawser-issuer-authors]",
 		"everywhere: get,list,patch,watch hawser.io/accessgrants",
 		"everywhere: get,list,watch /namespaces",
-		"everywhere: get,list,watch /serviceaccounts[hawser]",
-		"everywhere: get,list,watch certificates.k8s.io/certificatesigningrequests",
-		"everywhere: get,list,watch hawser.io/trustedissuers",
-		"everywhere: get,list,watch rbac.authorization.k8s.io/clusterroles",
+		"everywhere: list,watch /serviceaccounts[hawser]",
+		"everywhere: list,watch certificates.k8s.io/certificatesigningrequests",
+		"everywhere: list,watch hawser.io/trustedissuers",
+		"everywhere: list,watch rbac.authorization.k8s.io/clusterroles",
 		"everywhere: patch hawser.io/accessgrants/status",
 		"everywhere: patch hawser.io/trustedissuers/status",
 		"everywhere: update certificates.k8s.io/certificatesigningrequests/approval",
 		"hawser-grants: bind,create,delete,escalate,get,list,update,watch rbac.authorization.k8s.io/roles",
 		"hawser-grants: create,delete,get,list,update,watch /serviceaccounts",
+		"hawser: create /events",
 		"hawser: create /serviceaccounts/token[hawser-member]",
 		"hawser: create coordination.k8s.io/leases",
-		"hawser: create,patch ,events.k8s.io/events",
 		"hawser: get,update coordination.k8s.io/leases[hawser-member-controllers]",
 	},
 }

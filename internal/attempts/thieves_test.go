@@ -23,13 +23,20 @@ import (
 )
 
 var thieves = map[string]func(*testing.T, *world){
-	"of any token shows it to another cluster":                     replayElsewhere,
-	"of any token but a subject's shows it to the gate":            replayAtGate,
-	"of a connection's token becomes more than the connection":     thiefOfConnection,
-	"of a granted account's token makes more of it":                thiefOfAccount,
-	"of the exchange's answer finds something besides the token":   thiefOfAnswer,
-	"of the controllers' token becomes somebody by a certificate":  thiefOfControllers,
-	"of the manager's token becomes somebody in the local cluster": thiefOfManager,
+	"of any token shows it to another cluster":                      replayElsewhere,
+	"of any token but a subject's shows it to the gate":             replayAtGate,
+	"of a subject's token for another cluster shows it to the gate": replaySubject,
+	"of a subject's token asks for what was granted to others":      askForAnother,
+	"of a subject's token asks for a token of another cluster":      askForElsewhere,
+	"of a subject's token asks for longer than the grant gives":     askForLonger,
+	"of a connection's token becomes more than the connection":      thiefOfConnection,
+	"of a connection's token mints what outlives the grant":         outliveGrant,
+	"of a connection's token mints what outlives the connection":    outliveConnection,
+	"of a granted account's token makes more of it":                 thiefOfAccount,
+	"of the exchange's answer finds something besides the token":    thiefOfAnswer,
+	"of a connection's certificate asks for another's":              thiefOfCertificate,
+	"of the right to ask for certificates asks for a connection's":  notOfAConnection,
+	"of the manager's token becomes somebody in the local cluster":  thiefOfManager,
 }
 
 func tokenOf(t *testing.T, c *fleettest.Cluster, token string) client.Client {
@@ -50,6 +57,10 @@ func whoIs(t *testing.T, c *fleettest.Cluster, token string) (string, error) {
 
 func replayElsewhere(t *testing.T, w *world) {
 	beta := fleettest.Use(t, "beta")
+	fleettest.Eventually(t, 30*time.Second, func() error { // it fetches the keys in the background, and believes nobody before
+		_, err := whoIs(t, beta, w.credentials.forBeta)
+		return err
+	})
 	clusters := map[string]*fleettest.Cluster{"here": w.here, "there": w.there, "beta": beta}
 	for name, c := range map[string]struct{ token, valid string }{
 		"the manager's token":        {w.credentials.manager, "here"},
@@ -63,10 +74,9 @@ func replayElsewhere(t *testing.T, w *world) {
 	} {
 		for at, cluster := range clusters {
 			if at == c.valid {
-				fleettest.Eventually(t, patience, func() error { // beta has to fetch the keys first
-					_, err := whoIs(t, cluster, c.token)
-					return err
-				})
+				if _, err := whoIs(t, cluster, c.token); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
 				continue
 			}
 			if who, err := whoIs(t, cluster, c.token); !apierrors.IsUnauthorized(err) {
@@ -83,7 +93,6 @@ func replayAtGate(t *testing.T, w *world) {
 		"the gate's own token":                            w.credentials.gate,
 		"the token of an output":                          w.credentials.output,
 		"the exchange's answer":                           w.credentials.exchanged,
-		"a subject's token for beta":                      w.credentials.forBeta,
 		"a granted account's token, made for the gate":    w.there.Token(t, v1alpha1.MemberNamespace(hub), v1alpha1.MemberServiceAccount, time.Hour, w.audience),
 		"the manager's own, for this audience, ungranted": w.here.Token(t, v1alpha1.Namespace, "hawser", time.Hour, w.audience),
 	} {
@@ -91,8 +100,36 @@ func replayAtGate(t *testing.T, w *world) {
 			t.Errorf("%s: the gate answered %d %.60s", name, code, body)
 		}
 	}
-	w.stays(t, w.credentials.subject, "scope", "shop") // a grant that names somebody else
+}
+
+// replaySubject shows the gate what a subject, whom it would let in, showed to another cluster.
+func replaySubject(t *testing.T, w *world) { w.stays(t, w.credentials.forBeta) }
+
+// askForAnother asks with a subject's token for what was granted to others.
+func askForAnother(t *testing.T, w *world) {
+	g := w.grantOf("others", w.deployer("operator"))
+	mustCreate(t, w.remote, g)
+	is(t, w.remote, g, func() []metav1.Condition { return g.Status.Conditions }, v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonGranted)
+	w.here.ServiceAccount(t, w.shop, "operator")
+	w.mustExchange(t, w.here.Token(t, w.shop, "operator", 10*time.Minute, w.audience), "scope", g.Name) // the gate knows of it
+	w.stays(t, w.credentials.subject, "scope", g.Name)
+	w.stays(t, w.credentials.subject, "scope", "shop")
+}
+
+// askForElsewhere asks with a subject's token for a token of another cluster.
+func askForElsewhere(t *testing.T, w *world) {
 	w.stays(t, w.credentials.subject, "audience", "hawser:beta")
+}
+
+// askForLonger asks for more time than the grant gives.
+func askForLonger(t *testing.T, w *world) {
+	code, body := w.exchange(t, w.credentials.subject, "lifetime", "86400")
+	var answer struct {
+		Seconds float64 `json:"expires_in"`
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || code != http.StatusOK || answer.Seconds > time.Hour.Seconds() {
+		t.Errorf("the gate answered %d, good for %v s (%v), and the grant allows an hour", code, answer.Seconds, err)
+	}
 }
 
 func mintAs(t *testing.T, who client.Client, namespace, account string, spec authenticationv1.TokenRequestSpec) error {
@@ -103,10 +140,6 @@ func mintAs(t *testing.T, who client.Client, namespace, account string, spec aut
 func thiefOfConnection(t *testing.T, w *world) {
 	thief := tokenOf(t, w.there, w.credentials.connection)
 	must(t, mintAs(t, thief, v1alpha1.GrantsNamespace, w.shopAccount, authenticationv1.TokenRequestSpec{})) // which is what it is for
-	day := new(int64(24 * 3600))
-	if err := mintAs(t, thief, v1alpha1.GrantsNamespace, w.shopAccount, authenticationv1.TokenRequestSpec{ExpirationSeconds: day}); !apierrors.IsInvalid(err) {
-		t.Errorf("a token that outlives its grant's: %v", err)
-	}
 	for _, target := range [][2]string{
 		{v1alpha1.GrantsNamespace, w.entryOne}, {v1alpha1.GrantsNamespace, "default"}, {v1alpha1.Namespace, member.ControllersServiceAccount},
 		{v1alpha1.Namespace, v1alpha1.GateServiceAccount}, {v1alpha1.MemberNamespace(hub), "default"}, {metav1.NamespaceSystem, "default"}, {w.theirs, "default"},
@@ -114,7 +147,33 @@ func thiefOfConnection(t *testing.T, w *world) {
 		must(t, refused(mintAs(t, thief, target[0], target[1], authenticationv1.TokenRequestSpec{}), "cannot create resource"))
 	}
 	must(t, refused(thief.Create(t.Context(), w.grantOf("by-a-connection", w.deployer("deployer"))), "cannot create resource"))
+	csr := &certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{Name: member.RequestName(hub)}}
+	csr.Spec.SignerName, csr.Spec.Request, csr.Spec.Usages = certificatesv1.KubeAPIServerClientSignerName, []byte("x"), []certificatesv1.KeyUsage{certificatesv1.UsageClientAuth}
+	must(t, refused(thief.Create(t.Context(), csr), "cannot create resource"))
 	must(t, refused(thief.Get(t.Context(), client.ObjectKey{Name: "shop"}, &v1alpha1.AccessGrant{}), "cannot get resource"))
+}
+
+// outliveGrant and outliveConnection mint what would outlive the cut that an owner makes who knows of the theft.
+func outliveGrant(t *testing.T, w *world) {
+	outlive(t, tokenOf(t, w.there, w.credentials.connection), v1alpha1.GrantsNamespace, w.shopAccount)
+}
+
+func outliveConnection(t *testing.T, w *world) {
+	outlive(t, tokenOf(t, w.there, w.credentials.connection), v1alpha1.MemberNamespace(hub), v1alpha1.MemberServiceAccount)
+}
+
+func outlive(t *testing.T, thief client.Client, namespace, account string) {
+	t.Helper()
+	week := new(int64(7 * 24 * 3600))
+	must(t, mintAs(t, thief, namespace, account, authenticationv1.TokenRequestSpec{}))
+	if err := mintAs(t, thief, namespace, account, authenticationv1.TokenRequestSpec{ExpirationSeconds: week}); !apierrors.IsInvalid(err) {
+		t.Errorf("a token for a week: %v", err)
+	}
+	// API servers make a year of a token that is bound to a pod.
+	pod := &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: "any"}
+	if err := mintAs(t, thief, namespace, account, authenticationv1.TokenRequestSpec{BoundObjectRef: pod}); !apierrors.IsInvalid(err) {
+		t.Errorf("a token bound to a pod: %v", err)
+	}
 }
 
 func thiefOfAccount(t *testing.T, w *world) {
@@ -152,21 +211,6 @@ func thiefOfAnswer(t *testing.T, w *world) {
 	if life, ok := answer["expires_in"].(float64); !ok || life > time.Hour.Seconds() {
 		t.Errorf("the answer is good for %v s, and the grant allows an hour", answer["expires_in"])
 	}
-}
-
-func thiefOfControllers(t *testing.T, w *world) {
-	thief := tokenOf(t, w.there, w.credentials.controllers)
-	csr := &certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{Name: "hawser-stolen"}}
-	csr.Spec.SignerName, csr.Spec.Request, csr.Spec.Usages = certificatesv1.KubeAPIServerClientSignerName, []byte("x"), []certificatesv1.KeyUsage{certificatesv1.UsageClientAuth}
-	must(t, refused(thief.Create(t.Context(), csr), "cannot create resource"))
-	must(t, refused(thief.Create(t.Context(), w.grantOf("by-the-controllers", v1alpha1.GrantSubject{User: "eve"})), "cannot create resource"))
-	must(t, refused(thief.Create(t.Context(), &v1alpha1.TrustedIssuer{
-		ObjectMeta: metav1.ObjectMeta{Name: "by-the-controllers"}, Spec: v1alpha1.TrustedIssuerSpec{URL: "https://eve.example.com", Prefix: "eve:"},
-	}), "cannot create resource"))
-	for _, account := range []string{w.shopAccount, w.entryOne} {
-		must(t, refused(mintAs(t, thief, v1alpha1.GrantsNamespace, account, authenticationv1.TokenRequestSpec{}), "cannot create resource"))
-	}
-	must(t, refused(mintAs(t, thief, v1alpha1.Namespace, v1alpha1.GateServiceAccount, authenticationv1.TokenRequestSpec{}), "cannot create resource"))
 }
 
 func thiefOfManager(t *testing.T, w *world) {

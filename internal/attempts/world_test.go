@@ -24,14 +24,10 @@ func (w *world) populate(t *testing.T) {
 	w.credentials.connection = w.there.Token(t, v1alpha1.MemberNamespace(hub), v1alpha1.MemberServiceAccount, time.Hour)
 	mustCreate(t, w.local,
 		inputSecret("alpha", w.credentials.connection),
-		&rbacv1.RoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Namespace: w.shop, Name: "hawser-requests"},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "hawser-requests"},
-			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: v1alpha1.Namespace, Name: "hawser"}},
-		},
 	)
+	w.servedIn(t, w.shop)
 	everybody := func(s *v1alpha1.RemoteClusterSpec) {
-		s.AllowedNamespaces = &v1alpha1.AllowedNamespaces{Names: []string{w.shop, v1alpha1.Namespace}}
+		s.AllowedNamespaces = &v1alpha1.AllowedNamespaces{Names: []string{w.shop, w.other, v1alpha1.Namespace}}
 	}
 	if err := tie(t, w.local, "alpha", w.there.Server, w.there.CA(), v1alpha1.Auth{Type: v1alpha1.AuthBearerToken}, everybody); err != nil {
 		t.Fatal(err)
@@ -49,6 +45,16 @@ func (w *world) populate(t *testing.T) {
 	ar := requestFor(w.shop, "shop", "shop")
 	mustCreate(t, w.local, ar)
 	is(t, w.local, ar, func() []metav1.Condition { return ar.Status.Conditions }, v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+}
+
+// servedIn lets the manager write in a namespace what comes of requests there.
+func (w *world) servedIn(t *testing.T, namespace string) {
+	t.Helper()
+	mustCreate(t, w.local, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hawser-requests"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "hawser-requests"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: v1alpha1.Namespace, Name: "hawser"}},
+	})
 }
 
 func inputSecret(cluster, token string) *corev1.Secret {
@@ -87,6 +93,7 @@ func (w *world) collect(t *testing.T) {
 	w.credentials.output = string(output.Data["token"])
 	w.credentials.subject = w.here.Token(t, w.shop, "deployer", 10*time.Minute, w.audience)
 	w.credentials.forBeta = w.here.Token(t, w.shop, "deployer", 10*time.Minute, "hawser:beta")
+	w.credentials.certificate, w.credentials.key = w.there.ClientCert(t, v1alpha1.MemberUser(edge), nil, time.Now().Add(-time.Minute), time.Now().Add(time.Hour))
 	w.credentials.exchanged = w.mustExchange(t, w.credentials.subject)
 	w.settle(t)
 }
@@ -131,7 +138,9 @@ func TestAttempts(t *testing.T) {
 	for name, attempts := range map[string]map[string]func(*testing.T, *world){
 		"by an author or a status writer there": remoteAuthors,
 		"by an author or a status writer here":  localAuthors,
+		"by a status writer here":               statusWriters,
 		"by a thief":                            thieves,
+		"by a thief there":                      thievesThere,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for name, attempt := range attempts {

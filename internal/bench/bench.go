@@ -23,7 +23,7 @@ import (
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/cli/install"
-	"github.com/hawser-io/hawser/internal/manager"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -116,11 +116,17 @@ func (b *Bench) Cluster(name string) (*fleettest.Cluster, client.Client, error) 
 		return nil, nil, err
 	}
 	var scheme *runtime.Scheme
-	if scheme, err = manager.Scheme(); err != nil {
+	if scheme, err = kinds.Scheme(); err != nil {
 		return nil, nil, err
 	}
 	admin, err := client.New(c.AdminConfig(), client.Options{Scheme: scheme})
 	return c, admin, err
+}
+
+// Install installs what a manager needs in its cluster: the CRDs, its namespace and its roles. It is run
+// in the root of the repository.
+func (b *Bench) Install(c *fleettest.Cluster) error {
+	return c.ApplyFiles(b.Ctx, "config/crd/*.yaml", "config/rbac/*.yaml")
 }
 
 // Member installs the member side.
@@ -177,14 +183,21 @@ func (s Still) Renew(context.Context, credential.Credential, credential.Link) (c
 func Until(ctx context.Context, what string, done func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
-		case <-tick.C:
-		}
+	err := fleettest.Until(ctx, 5*time.Millisecond, Done(done))
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", what, err)
 	}
 	return nil
 }
+
+// Done makes of a condition what fleettest.Until asks.
+func Done(done func() bool) func() error {
+	return func() error {
+		if done() {
+			return nil
+		}
+		return errNotYet
+	}
+}
+
+var errNotYet = errors.New("not yet")

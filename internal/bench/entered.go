@@ -11,8 +11,6 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -76,29 +74,15 @@ func (e *Entered) install() error {
 	if code := cli.Run(e.bench.Ctx, []string{"hawser", "member", "manifests", "--controllers", "--gate"}, nil, &manifests, &said); code != 0 {
 		return fmt.Errorf("hawser member manifests: exit code %d: %s", code, said.Bytes())
 	}
-	decoder := utilyaml.NewYAMLOrJSONDecoder(&manifests, 4096)
-	for {
-		obj := &unstructured.Unstructured{}
-		if err := decoder.Decode(&obj.Object); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return fmt.Errorf("reading the manifests: %w", err)
-		}
-		if len(obj.Object) == 0 {
-			continue
-		}
-		if err := client.IgnoreAlreadyExists(e.Admin.Create(e.bench.Ctx, obj)); err != nil {
-			return fmt.Errorf("making %s %s: %w", obj.GetKind(), obj.GetName(), err)
-		}
+	if err := e.Cluster.Apply(e.bench.Ctx, manifests.Bytes()); err != nil {
+		return err
 	}
 	var ns corev1.Namespace
 	if err := e.Admin.Get(e.bench.Ctx, client.ObjectKey{Name: metav1.NamespaceSystem}, &ns); err != nil {
 		return err
 	}
 	e.Audience = v1alpha1.DefaultAudience(string(ns.UID))
-	return Until(e.bench.Ctx, "the CRDs", func() bool {
-		return e.Admin.List(e.bench.Ctx, &v1alpha1.TrustedIssuerList{}) == nil && e.Admin.List(e.bench.Ctx, &v1alpha1.AccessGrantList{}) == nil
-	})
+	return nil
 }
 
 // start runs member controllers and gate, each by a token of its account. Both end with End.

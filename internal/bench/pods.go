@@ -22,10 +22,17 @@ const (
 
 // Fill makes pods, as fast as the server takes them.
 func (b *Bench) Fill(c *fleettest.Cluster, pods int) error {
+	return b.FillWith(c, pods, func(int, *corev1.Pod) {})
+}
+
+// FillWith is Fill of pods that are edited before they are made. They are counted from 1.
+func (b *Bench) FillWith(c *fleettest.Cluster, pods int, edit func(i int, p *corev1.Pod)) error {
 	b.Say("making %d pods in cluster %s", pods, c.Name)
 	clientset := c.Client()
 	return Parallel(16, pods, func(i int) error {
-		if _, err := clientset.CoreV1().Pods(PodNamespace).Create(b.Ctx, pod(i+1), metav1.CreateOptions{}); err != nil {
+		p := pod(i + 1)
+		edit(i+1, p)
+		if _, err := clientset.CoreV1().Pods(PodNamespace).Create(b.Ctx, p, metav1.CreateOptions{}); err != nil {
 			return fmt.Errorf("making pod %d: %w", i+1, err)
 		}
 		return nil

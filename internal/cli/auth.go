@@ -59,7 +59,7 @@ client.authentication.k8s.io/exec of the cluster may fill (spec.cluster.config);
 is not read. Who writes there decides with it: declare what they may decide, and no more.`,
 		Example: `  hawser auth token --request team-a/alpha
   hawser auth eks --cluster-name prod --region eu-north-1
-  hawser auth oidc --service-account team-a/deployer --audience hawser:4c1f… --exchange-url https://gate.example.com/token`,
+  hawser auth oidc --service-account team-a/deployer --audience hawser:4c1f… --gate-url https://gate.example.com/token`,
 		GroupID: groupConnect,
 		Args:    cobra.NoArgs,
 	}

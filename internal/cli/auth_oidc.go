@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,9 +14,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	clientauthenticationv1 "k8s.io/client-go/pkg/apis/clientauthentication/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/trust/exchange"
@@ -36,13 +33,16 @@ type authOIDCFlags struct {
 	lifetime                            time.Duration
 }
 
+// formerAuthOIDCFlags are names that flags had before, with those that they have now.
+var formerAuthOIDCFlags = map[string]string{"exchange-url": "gate-url", "exchange-ca": "gate-ca-file"}
+
 func newAuthOIDC(d *deps, common *authFlags) *cobra.Command {
 	var f authOIDCFlags
 	cmd := &cobra.Command{
 		Use:   "oidc (--service-account NAMESPACE/NAME | --token-file PATH | --token-env NAME) --audience AUDIENCE",
 		Short: "A token of an issuer that the cluster trusts, exchanged at its gate where it has one",
 		Long: `Print a token that a cluster believes: of a service account of the local cluster, or one that a
-platform has put into a file or the environment. With --exchange-url it is shown to the gate of
+platform has put into a file or the environment. With --gate-url it is shown to the gate of
 that cluster, which answers a token that its API server knows; without, it is for the API server
 itself.
 
@@ -50,10 +50,15 @@ The audience belongs to one cluster: by default a cluster expects hawser:<UID of
 kube-system>. A token for another audience is not shown to anybody, and neither is one that the
 local API server accepts. --from-config may declare audience, exchangeURL, exchangeCAData
 (base64 of PEM) and grant.`,
-		Example: `  hawser auth oidc --service-account team-a/deployer --audience hawser:4c1f… --exchange-url https://gate.example.com/token --exchange-ca /etc/hawser/gate.pem
+		Example: `  hawser auth oidc --service-account team-a/deployer --audience hawser:4c1f… --gate-url https://gate.example.com/token --gate-ca-file /etc/hawser/gate.pem
   hawser auth oidc --token-file /var/run/secrets/tokens/alpha --audience hawser:4c1f…`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			for old, name := range formerAuthOIDCFlags {
+				if cmd.Flags().Changed(old) {
+					fmt.Fprintf(d.err, "hawser: --%s is deprecated: it is --%s, as for hawser join\n", old, name)
+				}
+			}
 			return d.auth(cmd, common, func(ctx context.Context, about *clientauthenticationv1.Cluster) (authAnswer, error) {
 				g := f // of this run
 				if err := common.fill(about, map[string]*string{
@@ -70,8 +75,13 @@ local API server accepts. --from-config may declare audience, exchangeURL, excha
 	flags.StringVar(&f.tokenFile, "token-file", "", "file with a token, such as a projected one")
 	flags.StringVar(&f.tokenEnv, "token-env", "", "environment variable with a token, as build services set it")
 	flags.StringVar(&f.audience, "audience", "", "audience of the token: what the cluster, or its gate, expects")
-	flags.StringVar(&f.exchangeURL, "exchange-url", "", "token endpoint of the cluster's gate")
-	flags.StringVar(&f.exchangeCA, "exchange-ca", "", "file with the CA of the gate, PEM (default: the system's roots)")
+	flags.StringVar(&f.exchangeURL, "gate-url", "", "token endpoint of the cluster's gate, https://host/token")
+	flags.StringVar(&f.exchangeCA, "gate-ca-file", "", "file with the CA of the gate, PEM (default: the system's roots)")
+	flags.StringVar(&f.exchangeURL, "exchange-url", "", "the same as --gate-url")
+	flags.StringVar(&f.exchangeCA, "exchange-ca", "", "the same as --gate-ca-file")
+	for old := range formerAuthOIDCFlags {
+		_ = flags.MarkHidden(old) // not MarkDeprecated, which writes to stdout, where the credential goes
+	}
 	flags.StringVar(&f.grant, "grant", "", "AccessGrant to ask for at the gate, where there are several for you")
 	flags.DurationVar(&f.lifetime, "lifetime", time.Hour, "lifetime to ask for; the grant and the issuer bound it")
 	_ = cmd.RegisterFlagCompletionFunc("service-account", cobra.NoFileCompletions)
@@ -91,13 +101,13 @@ func (f authOIDCFlags) validate() error {
 	case f.audience == "":
 		return usageError("--audience is missing: a token is for one cluster, by default hawser:<UID of its namespace kube-system>")
 	case f.exchangeURL == "" && (f.exchangeCA != "" || f.caData != "" || f.grant != ""):
-		return usageError("--exchange-ca and --grant are only for --exchange-url")
+		return usageError("--gate-ca-file and --grant are only for --gate-url")
 	case f.exchangeCA != "" && f.caData != "":
-		return usageError("--exchange-ca and --from-config exchangeCAData: choose one")
+		return usageError("--gate-ca-file and --from-config exchangeCAData: choose one")
 	case f.lifetime < credential.MinLifetime || f.lifetime > maxAuthLifetime:
 		return usageError("--lifetime %s: use 10m at least, since an API server grants no less, and 24h at most", f.lifetime)
 	}
-	return absolute("exchange-ca", f.exchangeCA)
+	return absolute("gate-ca-file", f.exchangeCA)
 }
 
 func (d *deps) authOIDC(ctx context.Context, f authOIDCFlags) (authAnswer, error) {
@@ -129,7 +139,7 @@ func (d *deps) authOIDC(ctx context.Context, f authOIDCFlags) (authAnswer, error
 	begun := d.clock.Now() // its lifetime is counted from before, to be on the safe side
 	response, err := gate.Exchange(ctx, exchange.Request{SubjectToken: token.Token, Audience: f.audience, Scope: f.grant, Lifetime: f.lifetime})
 	if err != nil {
-		return authAnswer{}, err
+		return authAnswer{}, exchange.AtGate(err)
 	}
 	answer.Credential = credential.NewToken(response.Token.Reveal(), "")
 	if response.ExpiresIn > 0 {
@@ -188,13 +198,7 @@ func (d *deps) accountToken(ctx context.Context, f authOIDCFlags) (authAnswer, e
 // refusedHere makes sure that the local API server does not accept a token: whoever it is shown to could
 // come back here with it.
 func refusedHere(ctx context.Context, here *cluster, token credential.Secret) error {
-	config := rest.AnonymousClientConfig(here.Config)
-	config.BearerToken = token.Reveal()
-	kube, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	_, err = kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	err := credential.Try(ctx, here.Config, token)
 	switch {
 	case apierrors.IsUnauthorized(err):
 		return nil
@@ -206,35 +210,16 @@ func refusedHere(ctx context.Context, here *cluster, token credential.Secret) er
 
 // checkAudience refuses a token that is not for the audience: whoever it is for could be entered with it.
 func checkAudience(token credential.Secret, audience string) error {
-	parts := strings.Split(token.Reveal(), ".")
-	if len(parts) != 3 {
-		return errors.New("the token is no JWT")
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return errors.New("the token is no JWT")
-	}
-	var claims struct {
-		Audience json.RawMessage `json:"aud"`
-	}
-	var several []string
-	var one string
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return errors.New("the token is no JWT")
-	}
-	if json.Unmarshal(claims.Audience, &several) != nil {
-		if err := json.Unmarshal(claims.Audience, &one); err != nil {
-			return errors.New("the token names no audience")
-		}
-		several = []string{one}
-	}
+	says, err := credential.ReadJWT(token.Reveal())
 	switch {
-	case len(several) == 0:
+	case err != nil:
+		return errors.New("the token is no JWT")
+	case len(says.Audiences) == 0:
 		return errors.New("the token names no audience")
-	case !slices.Contains(several, audience):
-		return fmt.Errorf("the token is for another audience (%.200q): it is shown to nobody", several)
-	case len(several) > 1:
-		return fmt.Errorf("the token is for %d audiences (%.200q): whoever sees it could enter the others with it, so it is shown to nobody", len(several), several)
+	case !slices.Contains(says.Audiences, audience):
+		return fmt.Errorf("the token is for another audience (%.200q): it is shown to nobody", says.Audiences)
+	case !says.OnlyFor(audience):
+		return fmt.Errorf("the token is for %d audiences (%.200q): whoever sees it could enter the others with it, so it is shown to nobody", len(says.Audiences), says.Audiences)
 	}
 	return nil
 }

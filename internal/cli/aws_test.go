@@ -22,6 +22,7 @@ import (
 	"github.com/hawser-io/hawser/aws/access"
 	"github.com/hawser-io/hawser/internal/awstest"
 	"github.com/hawser-io/hawser/internal/cli/doctor"
+	"github.com/hawser-io/hawser/internal/kinds"
 )
 
 // sky is two accounts of AWS: the hub, where the manager and people sit, and the account of an EKS
@@ -91,7 +92,7 @@ type office struct {
 
 func newOffice(t *testing.T, objs ...client.Object) *office {
 	t.Helper()
-	scheme, err := newScheme()
+	scheme, err := kinds.Scheme()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,8 +39,11 @@ mapping are not known beforehand, and not counted.
 
 RESOURCE is as for kubectl auth can-i: TYPE, TYPE.GROUP, TYPE/NAME, or a path like /healthz.
 
-The answer is yes or no. The exit code is 1 if it is no. -o json prints {subject, action,
-allowed, ways: [{how, user, groups, barred, permitted, reason}]}.`,
+Of the claimRules of an issuer those are evaluated that look at nothing but claims.iss and
+claims.sub. Where others decide, the answer is that it depends, with the rules.
+
+The answer is yes, no, or that it depends. The exit code is 1 if it is not yes. -o json prints
+{subject, action, allowed, depends, ways: [{how, user, groups, barred, claimRules, permitted, reason}]}.`,
 		Example: `  hawser can alpha list pods -n shop --as primary/shop --remote-context alpha-admin
   hawser can alpha get secrets --as corp/system:serviceaccount:shop:deployer --remote-context alpha-admin
   hawser can alpha create pods --subresource exec -n shop --as serviceaccount:hawser-from-primary/hawser --remote-context alpha-admin`,
@@ -110,24 +113,16 @@ func (d *deps) thatCluster(ctx context.Context, name string, f remoteFlags) (*cl
 	if err != nil {
 		return nil, err
 	}
-	there, err := d.remote(f)
-	if err != nil {
-		return nil, err
-	}
-	id, err := kubeSystemUID(ctx, there.Client)
-	if err != nil {
-		return nil, fmt.Errorf("asking the remote cluster who it is: %w", err)
-	}
-	if pinned := clusterID(rc); pinned != "" && pinned != id {
-		return nil, fmt.Errorf("RemoteCluster %q is cluster %s, and this context is cluster %s: name the right one with --remote-context", name, pinned, id)
-	}
-	return there, nil
+	return d.remoteOf(ctx, f, rc)
 }
 
 func (d *deps) printAnswer(a rights.Answer) {
 	word, t := "no", bad
-	if a.Allowed {
+	switch {
+	case a.Allowed:
 		word, t = "yes", good
+	case a.Depends:
+		word, t = "it depends on the claims of the token", warn
 	}
 	fmt.Fprintln(d.out, d.paint(t, word))
 	if len(a.Ways) == 0 {
@@ -149,6 +144,11 @@ func (d *deps) printAnswer(a rights.Answer) {
 			fmt.Fprintf(d.out, "  %s: no: %s\n", shown(who), shown(w.Reason))
 		default:
 			fmt.Fprintf(d.out, "  %s: no\n", shown(who))
+		}
+		if w.Permitted && w.Barred == "" {
+			for _, rule := range w.Rules {
+				fmt.Fprintf(d.out, "    only if the token's claims fulfil: %s\n", shown(rule))
+			}
 		}
 	}
 }

@@ -21,10 +21,8 @@ func grantDesk(t *testing.T) (*desk, *cluster) {
 	t.Helper()
 	d := &desk{t: t, local: "nobody", here: asAdmin(t, "primary")}
 	alpha := asAdmin(t, "alpha")
-	applyFile(t, d.here.Client, "../../config/crd/hawser.io_remoteclusters.yaml")
-	for _, kind := range []string{"accessgrants", "trustedissuers"} {
-		applyFile(t, alpha.Client, "../../config/crd/hawser.io_"+kind+".yaml")
-	}
+	fleettest.Use(t, "primary").Install(t, "../../config/crd/hawser.io_remoteclusters.yaml")
+	fleettest.Use(t, "alpha").Install(t, "../../config/crd/hawser.io_accessgrants.yaml", "../../config/crd/hawser.io_trustedissuers.yaml")
 	id, err := kubeSystemUID(t.Context(), alpha.Client)
 	if err != nil {
 		t.Fatal(err)
@@ -32,9 +30,9 @@ func grantDesk(t *testing.T) (*desk, *cluster) {
 	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "granting"}, Spec: v1alpha1.RemoteClusterSpec{
 		Server: "https://alpha.example.com", ClusterID: id, Auth: v1alpha1.Auth{Type: v1alpha1.AuthBearerToken},
 	}}
-	fleettest.Eventually(t, patience, func() error {
-		return errors.Join(client.IgnoreAlreadyExists(d.here.Client.Create(t.Context(), rc)), alpha.Client.List(t.Context(), &v1alpha1.AccessGrantList{}))
-	})
+	if err := client.IgnoreAlreadyExists(d.here.Client.Create(t.Context(), rc)); err != nil {
+		t.Fatal(err)
+	}
 	deleteAfter(t, d.here.Client, rc)
 	return d, alpha
 }
@@ -111,6 +109,11 @@ func TestGrantsExplain(t *testing.T) {
 		if got.Code != exitFailed {
 			t.Errorf("exit code %d, want 1: something is missing", got.Code)
 		}
+	}
+	check := d.run("check", "granting", "--remote-context", "alpha", "--local-name", "primary")
+	wantText(t, "stdout", check.Out, `AccessGrant explained: there is no ClusterRole "none-of-this-name"`, "AccessGrant explained: the member controllers do not run there")
+	if got := d.run("check", "--remote-context", "alpha"); got.Code != exitUsage {
+		t.Errorf("a context without a cluster: exit code %d", got.Code)
 	}
 	var e rights.Explanation
 	got := d.run("grants", "explain", "explained", "--remote-context", "alpha", "-o", "json")

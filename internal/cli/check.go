@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,6 +18,7 @@ import (
 )
 
 type checkFlags struct {
+	remote    remoteFlags
 	output    string
 	localName string
 	timeout   time.Duration
@@ -38,20 +40,28 @@ Nothing is changed, and no credential is renewed. You need the right to get the 
 Hawser's namespace. The manager may sit elsewhere in the network: where it sees something
 else than you do, that is a finding too.
 
+With --remote-context it also looks into that cluster by your own rights: at the AccessGrants for this
+local cluster, their TrustedIssuers, the gate, and whether the member controllers run.
+
 The exit code is 1 if there is an error; warnings leave it at 0. -o json prints a list of
 {cluster, findings: [{check, severity, message, repair}]}, with the severities ok, skipped,
 warning and error.`,
 		Example: `  hawser check
   hawser check alpha beta
+  hawser check alpha --remote-context alpha-admin
   hawser check -o json`,
 		ValidArgsFunction: d.completeClusters(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.remote.given() && len(args) != 1 {
+				return usageError("--remote-context is of one cluster: name that one")
+			}
 			ctx, cancel := within(cmd, f.timeout)
 			defer cancel()
 			return d.check(ctx, args, f)
 		},
 	}
 	outputFlag(cmd, &f.output, formatTable, formatJSON, formatYAML)
+	f.remote.add(cmd, "to look into it by your own rights, too")
 	cmd.Flags().StringVar(&f.localName, "local-name", "", "name of the local cluster (default: what the manager was started with)")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "deadline of the whole check")
 	return cmd
@@ -86,12 +96,16 @@ func (d *deps) check(ctx context.Context, names []string, f checkFlags) error {
 		group.Go(func() { reports[i] = doctor.Examine(ctx, patient, around) })
 	}
 	group.Wait()
+	var there error // told after what was found from here
+	if f.remote.given() {
+		there = d.checkThere(ctx, f.remote, &chosen[0], around.Local, &reports[0])
+	}
 	if f.output != formatTable {
 		err = encode(d.out, f.output, reports)
 	} else {
 		d.printReports(reports)
 	}
-	if err != nil {
+	if err := cmp.Or(err, there); err != nil {
 		return err
 	}
 	return d.reportFindings(reports)

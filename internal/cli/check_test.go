@@ -15,9 +15,9 @@ import (
 )
 
 // examine runs hawser check -o json on one cluster.
-func (d *desk) examine(name string) (doctor.Report, int) {
+func (d *desk) examine(name string, more ...string) (doctor.Report, int) {
 	d.t.Helper()
-	got := d.run("check", name, "-o", "json")
+	got := d.run(append([]string{"check", name, "-o", "json"}, more...)...)
 	var reports []doctor.Report
 	if err := json.Unmarshal([]byte(got.Out), &reports); err != nil || len(reports) != 1 {
 		d.t.Fatalf("reading the reports: %v", err)

@@ -87,7 +87,7 @@ or of --context. A cluster that is joined is named by its own context.`,
 	)
 	root.AddCommand(
 		newJoin(d), newLeave(d), newAWS(d),
-		newClusters(d), newCheck(d), newRotate(d), newRevoke(d),
+		newStatus(d), newClusters(d), newCheck(d), newRotate(d), newRevoke(d),
 		newMember(d), newManager(d), newGate(d), newTrust(d),
 		newAuth(d), newKubeconfig(d),
 		newImport(d), newCan(d), newGrants(d),

@@ -12,6 +12,8 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/hawser-io/hawser/internal/kinds"
 )
 
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -25,7 +27,7 @@ type outcome struct {
 // runWith runs a command line against a local cluster with the given objects.
 func runWith(t *testing.T, objs []client.Object, args ...string) outcome {
 	t.Helper()
-	scheme, err := newScheme()
+	scheme, err := kinds.Scheme()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,8 +33,8 @@ hawser check finds out why.
 
 -o json prints a list of objects (with a name: one object) with the fields name, ready,
 reason, message, local, default, disabled, authType, server, clusterID, kubernetesVersion,
-memberVersion, subject, expiresAt, renewedAt, createdAt and conditions. Fields are only
-ever added.`,
+memberVersion, subject, expiresAt, renewedAt, owner (the manager's replica, where several
+divide the clusters), createdAt and conditions. Fields are only ever added.`,
 		Example: `  hawser clusters
   hawser clusters -o wide
   hawser clusters -w
@@ -69,6 +69,9 @@ func (d *deps) clusters(ctx context.Context, names []string, f clustersFlags) er
 	summaries := make([]Summary, len(list))
 	for i := range list {
 		summaries[i] = summarize(&list[i], id)
+	}
+	if err := d.addOwners(asked, c.Client, summaries); err != nil {
+		return err
 	}
 	printer := &clusterPrinter{d: d, format: f.output, one: len(names) == 1}
 	if f.watch {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -15,6 +16,7 @@ type clusterPrinter struct {
 	format string
 	one    bool // one cluster was named
 	headed bool // the heading of the table is printed
+	owned  bool // with a column that says which replica holds a connection
 	table  table
 	last   map[string]Summary
 }
@@ -78,7 +80,11 @@ func (p *clusterPrinter) rows(list []Summary) {
 		p.headed = true
 		head := cells("NAME", "READY", "AUTH", "VERSION", "EXPIRES", "AGE", "REASON")
 		if p.format == formatWide {
-			head = append(head, cells("SERVER", "SUBJECT", "CLUSTER-ID", "MESSAGE")...)
+			head = append(head, cells("SERVER", "SUBJECT", "CLUSTER-ID")...)
+			if p.owned = slices.ContainsFunc(list, func(s Summary) bool { return s.Owner != "" }); p.owned {
+				head = append(head, cells("OWNER")...)
+			}
+			head = append(head, cells("MESSAGE")...)
 		}
 		rows = append(rows, head)
 	}
@@ -87,7 +93,11 @@ func (p *clusterPrinter) rows(list []Summary) {
 		row := cells(s.marked(), s.Ready, s.AuthType, orDash(s.KubernetesVersion), s.expires(now), age(now, s.CreatedAt.Time), s.Reason)
 		row[1].tone = readyTone(s.Ready)
 		if p.format == formatWide {
-			row = append(row, cells(orDash(s.Server), orDash(s.Subject), orDash(s.ClusterID), oneLine(s.Message))...)
+			row = append(row, cells(orDash(s.Server), orDash(s.Subject), orDash(s.ClusterID))...)
+			if p.owned {
+				row = append(row, cells(orDash(s.Owner))...)
+			}
+			row = append(row, cells(oneLine(s.Message))...)
 		}
 		rows = append(rows, row)
 	}
@@ -113,6 +123,9 @@ func (p *clusterPrinter) describe(s Summary) {
 	}
 	if s.RenewedAt != nil {
 		fields = append(fields, [2]string{"Renewed", s.RenewedAt.UTC().Format(time.RFC3339) + " (" + age(now, s.RenewedAt.Time) + " ago)"})
+	}
+	if s.Owner != "" {
+		fields = append(fields, [2]string{"Owner", s.Owner})
 	}
 	if s.Disabled {
 		fields = append(fields, [2]string{"Disabled", "yes"})

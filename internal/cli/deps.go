@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,15 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/internal/version"
 )
 
@@ -104,7 +102,7 @@ func connect(stderr io.Writer) func(kubeconfig, context string) (*cluster, error
 }
 
 func newCluster(config *rest.Config) (*cluster, error) {
-	scheme, err := newScheme()
+	scheme, err := kinds.Scheme()
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +115,6 @@ func newCluster(config *rest.Config) (*cluster, error) {
 		return nil, err
 	}
 	return &cluster{Config: config, Client: c, Kube: kube}, nil
-}
-
-func newScheme() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 }
 
 // within bounds a command that does not wait for anything but answers.

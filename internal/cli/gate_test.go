@@ -98,14 +98,11 @@ func runIn(t *testing.T, c *fleettest.Cluster, account string, args ...string) *
 		in: strings.NewReader(""), out: p, err: p, clock: clock.RealClock{},
 		connect: func(string, string) (*cluster, error) { return newCluster(rest.CopyConfig(config)) },
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan int, 1)
-	go func() { ended <- surroundings.run(ctx, append([]string{"hawser"}, args...)) }() // ends with ctx
-	t.Cleanup(func() {
-		cancel()
-		if code := <-ended; code != exitOK && code != exitInterrupted {
-			t.Errorf("hawser %s: exit code %d\n%s", strings.Join(args, " "), code, p.said())
+	fleettest.Background(t, "hawser "+strings.Join(args, " "), func(ctx context.Context) error {
+		if code := surroundings.run(ctx, append([]string{"hawser"}, args...)); code != exitOK && code != exitInterrupted {
+			return fmt.Errorf("exit code %d\n%s", code, p.said())
 		}
+		return nil
 	})
 	return p
 }
@@ -114,16 +111,7 @@ func runIn(t *testing.T, c *fleettest.Cluster, account string, args ...string) *
 // workload of primary enters beta with its own identity until its issuer is not trusted any more.
 func TestWorkloadEntersThroughTheGate(t *testing.T) {
 	primary, beta := fleettest.Use(t, "primary"), fleettest.Use(t, "beta")
-	there := asAdmin(t, "beta")
-	manifests := runWith(t, nil, "hawser", "member", "manifests", "--controllers", "--gate")
-	file := filepath.Join(t.TempDir(), "member.yaml")
-	if err := os.WriteFile(file, []byte(manifests.Out), 0o600); err != nil || manifests.Code != exitOK {
-		t.Fatalf("exit code %d: %s (%v)", manifests.Code, manifests.Err, err)
-	}
-	applyFile(t, there.Client, file)
-	fleettest.Eventually(t, patience, func() error {
-		return errors.Join(there.Client.List(t.Context(), &v1alpha1.TrustedIssuerList{}), there.Client.List(t.Context(), &v1alpha1.AccessGrantList{}))
-	})
+	there := installControllers(t, "beta")
 
 	namespace, open, closed := primary.Namespace(t), beta.Namespace(t), beta.Namespace(t)
 	ti := &v1alpha1.TrustedIssuer{

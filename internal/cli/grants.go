@@ -71,7 +71,7 @@ func (d *deps) explainGrant(ctx context.Context, name string, f explainFlags) er
 	}
 	e, err := rights.Cluster{Client: c.Client, Kube: c.Kube}.Explain(ctx, name, d.clock.Now())
 	if err != nil {
-		return err
+		return d.unanswered(f.remote, c, err)
 	}
 	if f.output != formatTable {
 		err = encode(d.out, f.output, e)

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,8 +13,6 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,18 +45,7 @@ var desks atomic.Int32
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{t: t, local: fmt.Sprintf("desk-%d", desks.Add(1)), here: asAdmin(t, "primary")}
-	for _, pattern := range []string{"../../config/crd/*.yaml", "../../config/rbac/*.yaml"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no files %s: %v", pattern, err)
-		}
-		for _, file := range files {
-			applyFile(t, d.here.Client, file)
-		}
-	}
-	fleettest.Eventually(t, patience, func() error {
-		return d.here.Client.List(t.Context(), &v1alpha1.RemoteClusterList{})
-	})
+	fleettest.Use(t, "primary").Install(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml")
 	t.Cleanup(d.removeClusters) // while the manager still runs: cleanups run last to first
 	d.startManager()
 	return d
@@ -68,28 +53,20 @@ func newDesk(t *testing.T) *desk {
 
 func (d *desk) startManager() {
 	primary := fleettest.Use(d.t, "primary")
-	ctx, cancel := context.WithCancel(context.Background())
-	started, done := make(chan *fleet.Links, 1), make(chan error, 1)
-	go func() {
-		done <- manager.Run(ctx, manager.Options{
+	started := make(chan *fleet.Links, 1)
+	running := fleettest.Background(d.t, "the manager", func(ctx context.Context) error {
+		return manager.Run(ctx, manager.Options{
 			ClusterName: d.local, ManagementOnly: true, ProbeInterval: time.Second, MetricsAddr: "0", ProbeAddr: "0",
 			Config: primary.TokenConfig(primary.Token(d.t, v1alpha1.Namespace, "hawser", time.Hour)), Log: logr.Discard(),
 			Started: func(f *fleet.Links) { started <- f },
 		})
-	}()
+	})
 	select {
 	case d.links = <-started:
-	case err := <-done:
-		cancel()
-		d.t.Fatalf("the manager ended: %v", err)
+	case <-running.Ended():
+		d.t.Fatal("the manager did not start")
 	}
-	d.t.Cleanup(func() {
-		d.removeClusters()
-		cancel()
-		if err := <-done; err != nil {
-			d.t.Errorf("the manager ended: %v", err)
-		}
-	})
+	d.t.Cleanup(d.removeClusters)
 	fleettest.Eventually(d.t, patience, func() error {
 		var cm corev1.ConfigMap
 		err := d.here.Client.Get(d.t.Context(), client.ObjectKey{Namespace: v1alpha1.Namespace, Name: v1alpha1.ManagerConfigMap}, &cm)
@@ -193,30 +170,6 @@ func (d *desk) secret(name string) *corev1.Secret {
 		d.t.Fatal(err)
 	}
 	return &s
-}
-
-func applyFile(t *testing.T, c client.Client, file string) {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	decoder := yaml.NewYAMLOrJSONDecoder(f, 4096)
-	for {
-		obj := &unstructured.Unstructured{}
-		if err := decoder.Decode(&obj.Object); errors.Is(err, io.EOF) {
-			return
-		} else if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		if len(obj.Object) == 0 {
-			continue
-		}
-		if err := c.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(obj), client.FieldOwner("test"), client.ForceOwnership); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-	}
 }
 
 func wantText(t *testing.T, where, text string, parts ...string) {

@@ -55,6 +55,9 @@ func (j *joining) apply(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := j.tieTogether(ctx); err != nil {
+		return err
+	}
 	list.end()
 	return nil
 }

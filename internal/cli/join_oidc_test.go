@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/cli/doctor"
 	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/member"
 )
@@ -22,17 +22,14 @@ import (
 // installControllers applies in a cluster what an operator would, and returns the admin there.
 func installControllers(t *testing.T, name string) *cluster {
 	t.Helper()
-	there := asAdmin(t, name)
 	manifests := runWith(t, nil, "hawser", "member", "manifests", "--controllers", "--gate")
-	file := filepath.Join(t.TempDir(), "member.yaml")
-	if err := os.WriteFile(file, []byte(manifests.Out), 0o600); err != nil || manifests.Code != exitOK {
-		t.Fatalf("exit code %d: %s (%v)", manifests.Code, manifests.Err, err)
+	if manifests.Code != exitOK {
+		t.Fatal(manifests.Err)
 	}
-	applyFile(t, there.Client, file)
-	fleettest.Eventually(t, patience, func() error {
-		return errors.Join(there.Client.List(t.Context(), &v1alpha1.TrustedIssuerList{}), there.Client.List(t.Context(), &v1alpha1.AccessGrantList{}))
-	})
-	return there
+	if err := fleettest.Use(t, name).Apply(t.Context(), []byte(manifests.Out)); err != nil {
+		t.Fatal(err)
+	}
+	return asAdmin(t, name)
 }
 
 // openGate runs the member controllers and the gate of a cluster, under the roles that we ship, until the test ends.
@@ -102,6 +99,9 @@ func TestJoinOIDCThroughAGateMovesAndComesBack(t *testing.T) {
 	if err := there.Client.List(t.Context(), &bindings, client.MatchingLabels{v1alpha1.LocalClusterLabel: d.local}); err != nil || len(bindings.Items) > 0 {
 		t.Errorf("the old identity is bound by %d bindings (%v)", len(bindings.Items), err)
 	}
+	if report, code := d.examine("prod", "--remote-context", "beta"); code != exitOK || find(report, "grant", doctor.OK) == nil {
+		t.Errorf("a good connection: exit code %d: %+v", code, report)
+	}
 	again := d.must(args...)
 	wantText(t, "the second join", again.Out, "In the remote cluster: nothing to change\n", "In the local cluster: nothing to change\n")
 
@@ -110,6 +110,16 @@ func TestJoinOIDCThroughAGateMovesAndComesBack(t *testing.T) {
 	}
 	cut := d.must("revoke", "prod", "--remote-context", "beta")
 	wantText(t, "the revocation", cut.Out, `deleted  AccessGrant "hawser-from-`+d.local+`"`, `cluster "prod" refuses the credential, `)
+	report, _ := d.examine("prod")
+	if f := find(report, "credential", doctor.Error); f == nil || !strings.Contains(f.Message, "kubectl -n hawser logs deploy/hawser-gate") ||
+		!strings.Contains(f.Repair, "hawser check prod --remote-context CONTEXT") || strings.Contains(f.Repair, "member manifests") {
+		t.Errorf("without the grant it finds %+v", report)
+	}
+	report, _ = d.examine("prod", "--remote-context", "beta")
+	if f := find(report, "grant", doctor.Error); f == nil || !strings.Contains(f.Message, `there is no AccessGrant "hawser-from-`+d.local+`"`) ||
+		!strings.Contains(f.Repair, "hawser join prod --remote-context beta") {
+		t.Errorf("over there it finds %+v", report)
+	}
 	d.must("join", "prod", "--remote-context", "beta")
 	if got := d.get("prod").Spec.Auth; got.Type != v1alpha1.AuthOIDC || got.OIDC.Exchange.URL != url {
 		t.Errorf("a repair changed auth to %+v", got)

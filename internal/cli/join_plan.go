@@ -46,6 +46,8 @@ type joining struct {
 	federation  *federation   // what the remote cluster is told, with auth.type oidc
 
 	fresh bool // a credential was made
+	// written is the RemoteCluster as it was written.
+	written *v1alpha1.RemoteCluster
 }
 
 // prepare changes nothing.
@@ -157,6 +159,9 @@ func endpointOf(config *rest.Config) (credential.Endpoint, error) {
 func (j *joining) identify(ctx context.Context) error {
 	var err error
 	if j.clusterID, err = kubeSystemUID(ctx, j.there.Client); err != nil {
+		if j.flags.remote.given() { // otherwise it was found in AWS
+			err = j.d.unanswered(j.flags.remote, j.there, err)
+		}
 		return fmt.Errorf("asking the remote cluster who it is: %w", err)
 	}
 	own, err := kubeSystemUID(ctx, j.here.Client)

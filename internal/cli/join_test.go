@@ -63,7 +63,8 @@ func TestJoinCanBeRepeatedAndUndone(t *testing.T) {
 		t.Errorf("joining the local cluster: %d %s", got.Code, got.Err)
 	}
 
-	d.must("leave", "alpha")
+	left := d.must("leave", "alpha")
+	wantText(t, "leave", left.Err, `ClusterRole "hawser-connect"`, `ValidatingAdmissionPolicy "hawser-token-lifetime"`, "hawser leave alpha --local-name "+d.local+" --remote-context CONTEXT")
 	if got := d.run("clusters", "alpha"); got.Code != exitFailed {
 		t.Error("the RemoteCluster is still there")
 	}

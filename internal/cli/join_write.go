@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/internal/cli/install"
@@ -85,6 +86,7 @@ func (j *joining) writeCluster(ctx context.Context, list *changes) error {
 			return explainMissingKind(fmt.Errorf("creating RemoteCluster %q: %w", j.name, err))
 		}
 		list.add(install.Created, fmt.Sprintf("RemoteCluster %q", j.name))
+		j.written = rc
 		return nil
 	}
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
@@ -93,6 +95,7 @@ func (j *joining) writeCluster(ctx context.Context, list *changes) error {
 			return err
 		}
 		next := j.remoteCluster(now)
+		j.written = next
 		if reflect.DeepEqual(now, next) {
 			return nil
 		}
@@ -122,6 +125,41 @@ func (j *joining) remoteCluster(now *v1alpha1.RemoteCluster) *v1alpha1.RemoteClu
 		spec.CAData = base64.StdEncoding.EncodeToString(j.endpoint.CAData)
 	}
 	return rc
+}
+
+// tieTogether makes what join has made end together, where the input Secret is join's: the Secret goes with
+// the RemoteCluster, also where no manager runs, and the RemoteCluster stays until the manager has removed
+// the member install, which nobody but the connection could do without somebody's rights over there.
+func (j *joining) tieTogether(ctx context.Context) error {
+	var input corev1.Secret
+	if err := j.here.Client.Get(ctx, client.ObjectKeyFromObject(j.secret()), &input); err != nil {
+		return fmt.Errorf("reading %s: %w", install.Describe(j.secret()), err)
+	}
+	if input.Labels[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy {
+		return nil
+	}
+	owner := metav1.OwnerReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "RemoteCluster", Name: j.name, UID: j.written.UID}
+	if !slices.Contains(input.OwnerReferences, owner) {
+		before := input.DeepCopy()
+		input.OwnerReferences = []metav1.OwnerReference{owner}
+		if err := j.here.Client.Patch(ctx, &input, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManager)); err != nil {
+			return fmt.Errorf("updating %s: %w", install.Describe(j.secret()), err)
+		}
+	}
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		now, err := getCluster(ctx, j.here.Client, j.name)
+		if err != nil {
+			return err
+		}
+		before := now.DeepCopy()
+		if now.Labels[v1alpha1.ManagedByLabel] == install.Helm || !controllerutil.AddFinalizer(now, v1alpha1.Finalizer) {
+			return nil
+		}
+		if err := j.here.Client.Patch(ctx, now, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+			return fmt.Errorf("updating RemoteCluster %q: %w", j.name, err)
+		}
+		return nil
+	})
 }
 
 // differingFields names what differs between two specs; what is not in the spec is the revocation.

@@ -165,6 +165,8 @@ func (d *deps) contextFor(ctx context.Context, c client.Reader, name string, req
 		return byEKS(entry, rc, f), nil
 	case rc.Spec.Auth.Type == v1alpha1.AuthOIDC && f.serviceAccount != "":
 		return d.byAccount(entry, rc, f)
+	case f.serviceAccount != "":
+		return kubeContext{}, fmt.Errorf("it does not know service accounts of this cluster: its auth.type is %s. Let it trust them (hawser join %s --auth oidc --remote-context CONTEXT), or use --request NAMESPACE/NAME", rc.Spec.Auth.Type, name)
 	}
 	if areq, err = onlyRequest(ctx, c, name); err != nil {
 		return kubeContext{}, err

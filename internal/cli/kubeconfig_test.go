@@ -39,9 +39,17 @@ func remotes() []client.Object {
 		rc("gamma", v1alpha1.Auth{Type: v1alpha1.AuthOIDC, OIDC: &v1alpha1.OIDCAuth{
 			TokenFrom: v1alpha1.TokenFromServiceAccount, Exchange: &v1alpha1.OIDCExchange{URL: "https://gate/token", CAData: "Q0E="},
 		}}),
+		rc("delta-oidc", v1alpha1.Auth{Type: v1alpha1.AuthOIDC, OIDC: &v1alpha1.OIDCAuth{TokenFrom: v1alpha1.TokenFromServiceAccount}}),
+		trusting(rc("trusting", v1alpha1.Auth{Type: v1alpha1.AuthOIDC, OIDC: &v1alpha1.OIDCAuth{TokenFrom: v1alpha1.TokenFromServiceAccount}})),
 		request("team-a", "alpha", "alpha", v1alpha1.OutputKubeconfig), request("team-a", "argo", "alpha", v1alpha1.OutputArgoCD),
 		request("team-a", "beta", "beta", v1alpha1.OutputKubeconfig), request("team-b", "beta", "beta", v1alpha1.OutputClusterProfile),
 	}
+}
+
+// trusting is a cluster whose API server has accepted a token of the local one's issuer.
+func trusting(rc *v1alpha1.RemoteCluster) *v1alpha1.RemoteCluster {
+	rc.Status.Conditions = []metav1.Condition{{Type: v1alpha1.Authenticated, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAccepted}}
+	return rc
 }
 
 // atHub is a kubeconfig whose current context is the local cluster.
@@ -88,8 +96,20 @@ func TestKubeconfigSaysHowToGetIn(t *testing.T) {
 		},
 		"a service account through the gate, whose CA goes with the cluster": {
 			args:      []string{"gamma", "--service-account", "team-a/deployer", "--grant", "deploy"},
-			want:      map[string]string{"gamma": "oidc --service-account team-a/deployer --audience hawser:id-gamma --exchange-url https://gate/token --from-config exchangeCAData --grant deploy" + here},
+			want:      map[string]string{"gamma": "oidc --service-account team-a/deployer --audience hawser:id-gamma --gate-url https://gate/token --from-config exchangeCAData --grant deploy" + here},
 			extension: `{"exchangeCAData":"Q0E="}`,
+		},
+		"a service account that the API server itself knows": {
+			args: []string{"trusting", "--service-account", "team-a/deployer"},
+			want: map[string]string{"trusting": "oidc --service-account team-a/deployer --audience hawser:id-trusting" + here},
+		},
+		"a service account that nobody there knows": {
+			args: []string{"delta-oidc", "--service-account", "team-a/deployer"}, code: exitFailed,
+			err: "its API server has not accepted a token of this cluster's issuer (no manager has reported on it yet): give it what hawser trust render --context CONTEXT prints",
+		},
+		"a service account, where the connection has an account of its own": {
+			args: []string{"alpha", "--service-account", "team-a/deployer"}, code: exitFailed,
+			err: "its auth.type is bearerToken. Let it trust them (hawser join alpha --auth oidc --remote-context CONTEXT)",
 		},
 		"what cannot be made is missing, and said": {
 			args: []string{"alpha", "beta", "delta", "gamma"}, code: exitFailed, want: map[string]string{"alpha": "token --request team-a/alpha" + here},

@@ -114,11 +114,27 @@ func byEKS(entry kubeContext, rc *v1alpha1.RemoteCluster, f kubeconfigFlags) kub
 	return entry
 }
 
+// trusted refuses a cluster without a gate whose API server has not shown that it believes tokens of this one: it does
+// not know who comes with one.
+func trusted(rc *v1alpha1.RemoteCluster) error {
+	if rc.Spec.Auth.OIDC.Exchange != nil || meta.IsStatusConditionTrue(rc.Status.Conditions, v1alpha1.Authenticated) {
+		return nil
+	}
+	why := "no manager has reported on it yet"
+	if c := meta.FindStatusCondition(rc.Status.Conditions, v1alpha1.Authenticated); c != nil {
+		why = oneLine(c.Reason + ": " + c.Message)
+	}
+	return fmt.Errorf("it has no gate (auth.oidc.exchange), and its API server has not accepted a token of this cluster's issuer (%s): give it what hawser trust render --context CONTEXT prints (--authentication-config), or name its gate: hawser join %s --auth oidc --remote-context CONTEXT --gate-url https://HOST/token", why, rc.Name)
+}
+
 // byAccount lets a person in as a service account of the local cluster, whose tokens they may ask for.
 func (d *deps) byAccount(entry kubeContext, rc *v1alpha1.RemoteCluster, f kubeconfigFlags) (kubeContext, error) {
 	oidc := rc.Spec.Auth.OIDC
 	if oidc.TokenFrom != v1alpha1.TokenFromServiceAccount {
 		return entry, fmt.Errorf("its tokens are from %s, and not from service accounts: use --request", oidc.TokenFrom)
+	}
+	if err := trusted(rc); err != nil {
+		return entry, err
 	}
 	id := rc.Spec.ClusterID
 	if id == "" {
@@ -130,7 +146,7 @@ func (d *deps) byAccount(entry kubeContext, rc *v1alpha1.RemoteCluster, f kubeco
 	}
 	args := []string{"oidc", "--service-account", f.serviceAccount, "--audience", audience}
 	if exchange := oidc.Exchange; exchange != nil {
-		args = append(args, "--exchange-url", exchange.URL)
+		args = append(args, "--gate-url", exchange.URL)
 		if exchange.CAData != "" {
 			config, err := json.Marshal(map[string]string{"exchangeCAData": exchange.CAData})
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/internal/cli/install"
@@ -98,6 +99,7 @@ func (l *leaving) run(ctx context.Context) error {
 		return nil
 	}
 	if l.behind == "" {
+		l.sayShared()
 		return nil
 	}
 	useful := "They are of no use to anybody once the credentials have expired."
@@ -112,6 +114,24 @@ func (l *leaving) run(ctx context.Context) error {
   hawser leave %s --local-name %s --remote-context CONTEXT
 `, v1alpha1.MemberNamespace(l.local), l.behind, useful, l.name, l.local)
 	return gaps()
+}
+
+// sayShared names what the connection's own right did not remove, because other connections may need it.
+func (l *leaving) sayShared() {
+	if l.rc == nil || l.rc.Status.Credential == nil {
+		return
+	}
+	if _, own := ownSubject(l.rc.Status.Credential.Subject, l.local); !own {
+		return // nothing was made there by us
+	}
+	var names []string
+	for _, obj := range install.Shared(l.rc.Spec.Capabilities...) {
+		names = append(names, install.Describe(obj))
+	}
+	fmt.Fprintf(l.d.err, `What all connections into the remote cluster share stays there: %s, and namespace %q.
+It gives nobody anything by itself. If this was the last connection, remove it with
+  hawser leave %s --local-name %s --remote-context CONTEXT
+`, strings.Join(names, ", "), v1alpha1.Namespace, l.name, l.local)
 }
 
 // removeThere removes what is left in the remote cluster, unless another RemoteCluster goes by it.
@@ -180,6 +200,9 @@ func (l *leaving) deleteCluster(ctx context.Context, list *changes) error {
 	if l.rc == nil {
 		return nil
 	}
+	if err := l.holdUntilToldThere(ctx); err != nil {
+		return err
+	}
 	if err := l.here.Client.Delete(ctx, l.rc); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting RemoteCluster %q: %w", l.name, err)
 	}
@@ -204,6 +227,26 @@ func (l *leaving) deleteCluster(ctx context.Context, list *changes) error {
 	list.add(install.Deleted, fmt.Sprintf("RemoteCluster %q", l.name))
 	if l.behind == "" {
 		l.behind = l.leftBehind(ctx)
+	}
+	return nil
+}
+
+// holdUntilToldThere lets the manager clean up the remote side also of what a person wrote and installed by
+// hand: whoever leaves asks for the end of both sides. What is of a Helm release has a release over there.
+func (l *leaving) holdUntilToldThere(ctx context.Context) error {
+	switch t := l.rc.Spec.Auth.Type; {
+	case l.rc.Labels[v1alpha1.ManagedByLabel] == install.Helm:
+		l.behind = "they belong to whoever installed the member side, as a Helm release did this one"
+		return nil
+	case l.flags.force, l.rc.DeletionTimestamp != nil, t != v1alpha1.AuthBearerToken && t != v1alpha1.AuthMTLS && t != v1alpha1.AuthKubeconfig:
+		return nil
+	}
+	before := l.rc.DeepCopy()
+	if !controllerutil.AddFinalizer(l.rc, v1alpha1.Finalizer) {
+		return nil
+	}
+	if err := l.here.Client.Patch(ctx, l.rc, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("preparing the end of RemoteCluster %q: %w", l.name, err)
 	}
 	return nil
 }

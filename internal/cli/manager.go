@@ -22,7 +22,8 @@ their credentials, probes them, and writes what it learns into their status.
 
 The name of the local cluster is what remote clusters know it by: choose it once. The local
 cluster is a member of its own fleet unless --management-only is given. Several managers may
-run: with --leader-elect one acts and the others stand by.`,
+run: with --leader-elect one acts and the others stand by, and with --shards each holds a part
+of the connections.`,
 		Example: `  hawser manager --cluster-name primary
   hawser manager --cluster-name hub --management-only --default-cluster alpha
   # with the EKS clusters that Cluster API provisions; its roles are in config/cluster-api
@@ -57,9 +58,13 @@ run: with --leader-elect one acts and the others stand by.`,
 	flags.StringVar(&o.SPIFFESocket, "spiffe-endpoint-socket", "", "address of the Workload API of SPIFFE, unix:///path (default: $SPIFFE_ENDPOINT_SOCKET)")
 	flags.StringVar(&o.ExecProviders, "exec-providers", "", "file that says which plugins auth.type exec may select")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let several managers stand by for one")
+	flags.BoolVar(&o.Shards.Enabled, "shards", false, "divide the clusters among all managers, instead of letting all but one stand by")
+	flags.StringVar(&o.Shards.Replica, "replica-name", "", "with --shards: name of this manager among them (default: $POD_NAME, or the host's name)")
+	flags.DurationVar(&o.Shards.LeaseDuration, "shard-lease-duration", 0, "with --shards: how long a manager may be silent before others take its clusters over, in whole seconds (default 10s)")
 	flags.StringVar(&o.MetricsAddr, "metrics-bind-address", ":8080", `address of /metrics; "0" for none`)
 	flags.StringVar(&o.ProbeAddr, "health-probe-bind-address", ":8081", `address of /healthz and /readyz; "0" for none`)
 	flags.DurationVar(&o.ProbeInterval, "probe-interval", connection.DefaultProbeInterval, "how often each connection is probed")
+	flags.BoolVar(&o.UpgradeCRDs, "upgrade-crds", false, "bring the CustomResourceDefinitions of Hawser to this version before anything else; the role is in config/upgrade")
 	flags.BoolVar(&verbose, "verbose", false, "log details")
 	_ = cmd.MarkFlagRequired("cluster-name")
 	return cmd

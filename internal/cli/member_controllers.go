@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -25,11 +26,15 @@ import (
 	"github.com/hawser-io/hawser/internal/controller/accessgrant"
 	"github.com/hawser-io/hawser/internal/controller/certificaterequest"
 	"github.com/hawser-io/hawser/internal/controller/trustedissuer"
+	"github.com/hawser-io/hawser/internal/crds"
+	"github.com/hawser-io/hawser/internal/kinds"
+	"github.com/hawser-io/hawser/internal/self"
 )
 
 type controllersFlags struct {
 	metrics, probes string
 	maxLifetime     time.Duration
+	upgradeCRDs     bool
 	verbose         bool
 }
 
@@ -55,6 +60,7 @@ run: one acts.`,
 	flags.StringVar(&f.metrics, "metrics-bind-address", ":8080", `address of /metrics; "0" for none`)
 	flags.StringVar(&f.probes, "health-probe-bind-address", ":8081", `address of /healthz and /readyz; "0" for none`)
 	flags.DurationVar(&f.maxLifetime, "max-certificate-lifetime", certificaterequest.DefaultMaxLifetime, "longest lifetime that a renewal may ask for; 10m at least")
+	flags.BoolVar(&f.upgradeCRDs, "upgrade-crds", false, "bring the CustomResourceDefinitions of TrustedIssuers and AccessGrants to this version before anything else")
 	flags.BoolVar(&f.verbose, "verbose", false, "log details")
 	return cmd
 }
@@ -64,9 +70,15 @@ func (d *deps) memberControllers(ctx context.Context, f controllersFlags) error 
 	if err != nil {
 		return err
 	}
-	scheme, err := newScheme()
+	scheme, err := kinds.Scheme()
 	if err != nil {
 		return err
+	}
+	log := d.logger(f.verbose)
+	if f.upgradeCRDs {
+		if err := crds.Start(ctx, here.Config, log, crd.Entered()...); err != nil {
+			return err
+		}
 	}
 	if err := kindsThere(here); err != nil {
 		return err
@@ -76,7 +88,7 @@ func (d *deps) memberControllers(ctx context.Context, f controllersFlags) error 
 	config.QPS = -1
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme,
-		Logger:                        d.logger(f.verbose),
+		Logger:                        log,
 		Metrics:                       metricsserver.Options{BindAddress: f.metrics},
 		HealthProbeBindAddress:        f.probes,
 		LeaderElection:                true,
@@ -92,6 +104,7 @@ func (d *deps) memberControllers(ctx context.Context, f controllersFlags) error 
 		certificaterequest.SetupWithManager(mgr, certificaterequest.Options{MaxLifetime: f.maxLifetime}),
 		trustedissuer.SetupWithManager(mgr, trustedissuer.Options{}),
 		accessgrant.SetupWithManager(ctx, mgr, accessgrant.Options{}),
+		mgr.Add(ownLease{here.Kube}),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("ping", healthz.Ping),
 	)
@@ -99,6 +112,21 @@ func (d *deps) memberControllers(ctx context.Context, f controllersFlags) error 
 		return fmt.Errorf("starting the member controllers: %w", err)
 	}
 	return mgr.Start(ctx)
+}
+
+// ownLease lets the Lease go with the account that the member controllers run as, when Hawser is uninstalled.
+type ownLease struct{ kube kubernetes.Interface }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable: there is no Lease before.
+func (ownLease) NeedLeaderElection() bool { return true }
+
+// Start implements manager.Runnable.
+func (o ownLease) Start(ctx context.Context) error {
+	owner, err := self.Owner(ctx, o.kube, v1alpha1.Namespace)
+	if err != nil {
+		return err
+	}
+	return self.OwnLease(ctx, o.kube, v1alpha1.Namespace, v1alpha1.MemberControllersLease, owner)
 }
 
 // kindsThere tells who has not installed them what to do, before controllers wait for what never comes.

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,8 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,26 +27,7 @@ import (
 
 // TestMemberControllers applies what the one command prints, and runs the other under exactly these rights.
 func TestMemberControllers(t *testing.T) {
-	beta, admin := fleettest.Use(t, "beta"), asAdmin(t, "beta")
-	printed := runWith(t, nil, "hawser", "member", "manifests", "--controllers", "--gate")
-	if printed.Code != exitOK {
-		t.Fatal(printed.Err)
-	}
-	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(printed.Out), 4096)
-	for {
-		obj := &unstructured.Unstructured{}
-		if err := decoder.Decode(&obj.Object); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if len(obj.Object) == 0 {
-			continue
-		}
-		if err := admin.Client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(obj), client.FieldOwner(v1alpha1.FieldManager), client.ForceOwnership); err != nil {
-			t.Fatalf("applying %s %s: %v", obj.GetKind(), obj.GetName(), err)
-		}
-	}
+	beta, admin := fleettest.Use(t, "beta"), installControllers(t, "beta")
 	token := beta.Token(t, v1alpha1.Namespace, member.ControllersServiceAccount, time.Hour)
 
 	t.Run("without the kinds they say what to apply", func(t *testing.T) {
@@ -61,14 +39,11 @@ func TestMemberControllers(t *testing.T) {
 		}
 	})
 
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan outcome, 1)
-	go func() { done <- controllers(ctx, beta.TokenConfig(token)) }()
-	t.Cleanup(func() {
-		cancel()
-		if got := <-done; strings.Contains(got.Err, "forbidden") {
-			t.Errorf("the controllers ended with code %d:\n%s", got.Code, got.Err)
+	fleettest.Background(t, "the controllers", func(ctx context.Context) error {
+		if got := controllers(ctx, beta.TokenConfig(token)); strings.Contains(got.Err, "forbidden") {
+			return fmt.Errorf("exit code %d:\n%s", got.Code, got.Err)
 		}
+		return nil
 	})
 
 	jwks, err := fleettest.Use(t, "alpha").Client().CoreV1().RESTClient().Get().AbsPath("/openid/v1/jwks").DoRaw(t.Context())

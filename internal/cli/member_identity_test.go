@@ -30,7 +30,7 @@ func TestTheIdentityOfACluster(t *testing.T) {
 	}
 
 	want(run("--ensure-id"), exitFailed, "", "apply the CRD of sigs.k8s.io/about-api")
-	applyFile(t, there.Client, "../../inventory/clusterproperty/testdata/crd.yaml")
+	fleettest.Use(t, "alpha").Install(t, "../../inventory/clusterproperty/testdata/crd.yaml")
 	t.Cleanup(func() {
 		crd := &unstructured.Unstructured{}
 		crd.SetAPIVersion("apiextensions.k8s.io/v1")

@@ -13,6 +13,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/internal/cli/install"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -162,10 +163,10 @@ func (d *deps) remoteOf(ctx context.Context, f remoteFlags, rc *v1alpha1.RemoteC
 	}
 	id, err := kubeSystemUID(ctx, there.Client)
 	if err != nil {
-		return nil, fmt.Errorf("asking the remote cluster who it is: %w", err)
+		return nil, fmt.Errorf("asking cluster %q who it is: %w", rc.Name, d.unanswered(f, there, err))
 	}
 	if known := clusterID(rc); known != "" && known != id {
-		return nil, fmt.Errorf("the context is cluster %s, and %q is cluster %s: name the right one with --remote-context", id, rc.Name, known)
+		return nil, fmt.Errorf("RemoteCluster %q is cluster %s, and this context is cluster %s: name the right one with --remote-context", rc.Name, known, id)
 	}
 	return there, nil
 }
@@ -184,7 +185,7 @@ func (r *revoking) cut(ctx context.Context) error {
 		}
 		return install.CutBindings(ctx, r.there.Client, r.local, list.report)
 	}
-	scheme, err := newScheme()
+	scheme, err := kinds.Scheme()
 	if err != nil {
 		return err
 	}

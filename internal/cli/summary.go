@@ -29,8 +29,11 @@ type Summary struct {
 	// Subject is who the remote cluster says that the connection is.
 	Subject string `json:"subject,omitempty"`
 	// ExpiresAt is absent where the credential never expires, or is not known yet.
-	ExpiresAt  *metav1.Time       `json:"expiresAt,omitempty"`
-	RenewedAt  *metav1.Time       `json:"renewedAt,omitempty"`
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+	RenewedAt *metav1.Time `json:"renewedAt,omitempty"`
+	// Owner is the replica of the manager that holds the connection, where several divide the clusters.
+	Owner string `json:"owner,omitempty"`
+
 	CreatedAt  metav1.Time        `json:"createdAt"`
 	Conditions []metav1.Condition `json:"conditions"`
 }

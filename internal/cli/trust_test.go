@@ -15,10 +15,7 @@ import (
 
 func TestTrustRender(t *testing.T) {
 	alpha := asAdmin(t, "alpha")
-	applyFile(t, alpha.Client, "../../config/crd/hawser.io_trustedissuers.yaml")
-	fleettest.Eventually(t, patience, func() error {
-		return alpha.Client.List(t.Context(), &v1alpha1.TrustedIssuerList{})
-	})
+	fleettest.Use(t, "alpha").Install(t, "../../config/crd/hawser.io_trustedissuers.yaml")
 	system, err := alpha.Kube.CoreV1().Namespaces().Get(t.Context(), "kube-system", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)

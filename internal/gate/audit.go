@@ -61,3 +61,10 @@ func reasonOf(err error) (r *trust.Refusal, ok bool) {
 	ok = errors.As(err, &r)
 	return r, ok
 }
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

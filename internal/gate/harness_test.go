@@ -28,17 +28,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/grant"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -75,8 +72,8 @@ func enter(t *testing.T) *entered {
 
 func clientOf(t *testing.T, config *rest.Config) client.Client {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	scheme, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
 	c, err := client.New(config, client.Options{Scheme: scheme})
@@ -89,20 +86,7 @@ func clientOf(t *testing.T, config *rest.Config) client.Client {
 // install applies the two kinds and the member side, as its operator would.
 func (e *entered) install() {
 	e.t.Helper()
-	for _, kind := range []string{"trustedissuers", "accessgrants"} {
-		text, err := os.ReadFile("../../config/crd/hawser.io_" + kind + ".yaml")
-		if err != nil {
-			e.t.Fatal(err)
-		}
-		crd := &unstructured.Unstructured{}
-		if err := utilyaml.Unmarshal(text, &crd.Object); err != nil {
-			e.t.Fatal(err)
-		}
-		e.create(crd)
-	}
-	fleettest.Eventually(e.t, eventually, func() error {
-		return errors.Join(e.admin.List(e.t.Context(), &v1alpha1.TrustedIssuerList{}), e.admin.List(e.t.Context(), &v1alpha1.AccessGrantList{}))
-	})
+	e.cluster.Install(e.t, "../../config/crd/hawser.io_trustedissuers.yaml", "../../config/crd/hawser.io_accessgrants.yaml")
 	for _, obj := range member.ControllerObjects(member.ControllerOptions{Gate: true}) {
 		e.create(obj)
 	}
@@ -194,30 +178,21 @@ func (e *entered) start(change ...func(*Options)) *gate {
 		Limits: DefaultLimits(), Log: g.log.logger(),
 		Config: e.cluster.TokenConfig(e.cluster.Token(e.t, v1alpha1.Namespace, v1alpha1.GateServiceAccount, time.Hour)),
 	}
-	started, ended := make(chan string, 1), make(chan error, 1)
+	started := make(chan string, 1)
 	o.Started = func(address string) { started <- address }
 	for _, c := range change {
 		c(&o)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() { ended <- Run(ctx, o) }() // ends with ctx: see stop
+	running := fleettest.Background(e.t, "the gate", func(ctx context.Context) error { return Run(ctx, o) })
+	g.stop = running.Stop
 	select {
 	case address := <-started:
 		g.url = "https://" + address + "/token"
-	case err := <-ended:
-		cancel()
-		e.t.Fatalf("the gate did not start: %v\n%s", err, g.log.all())
-	case <-time.After(eventually):
-		cancel()
+	case <-running.Ended():
 		e.t.Fatalf("the gate did not start\n%s", g.log.all())
+	case <-time.After(eventually):
+		e.t.Fatalf("the gate did not start in time\n%s", g.log.all())
 	}
-	g.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			e.t.Errorf("the gate ended with %v", err)
-		}
-	})
-	e.t.Cleanup(g.stop)
 	g.http = g.newHTTP()
 	e.t.Cleanup(g.http.CloseIdleConnections)
 	return g

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/trust"
@@ -25,10 +26,11 @@ type issuers struct {
 	believed atomic.Pointer[believed]
 }
 
-// issuer is a TrustedIssuer. ready is nil where it is not to be believed.
+// issuer is a TrustedIssuer. ready is nil where it is not to be believed, and why says why not.
 type issuer struct {
 	object *v1alpha1.TrustedIssuer
 	ready  *trust.Issuer
+	why    string
 }
 
 // believed is what is looked at for one exchange. It never changes.
@@ -53,11 +55,11 @@ func (i *issuers) set(ti *v1alpha1.TrustedIssuer) {
 	if known && sameTrust(old.object, ti) {
 		return
 	}
-	now := issuer{object: ti}
-	var why error
-	if trust.Usable(ti) {
-		if now.ready, why = trust.New(ti, i.defaultAudience); why != nil {
-			now.ready = nil
+	now := issuer{object: ti, why: distrusted(ti)}
+	if now.why == "" {
+		ready, err := trust.New(ti, i.defaultAudience)
+		if now.ready = ready; err != nil {
+			now.ready, now.why = nil, err.Error()
 		}
 	}
 	i.all[ti.Name] = now
@@ -65,8 +67,8 @@ func (i *issuers) set(ti *v1alpha1.TrustedIssuer) {
 	switch {
 	case now.ready != nil && old.ready == nil:
 		i.log.Info("issuer is trusted", "issuer", ti.Name, "url", ti.Spec.URL)
-	case now.ready == nil && (old.ready != nil || !known):
-		i.log.Info("issuer is not trusted: see its condition Ready", "issuer", ti.Name, "url", ti.Spec.URL, "error", text(why))
+	case now.ready == nil && (old.why != now.why || !known):
+		i.log.Info("issuer is not trusted", "issuer", ti.Name, "url", ti.Spec.URL, "why", now.why)
 	}
 }
 
@@ -117,9 +119,16 @@ func sameTrust(a, b *v1alpha1.TrustedIssuer) bool {
 		equality.Semantic.DeepEqual(x, y)
 }
 
-func text(err error) string {
-	if err == nil {
+// distrusted says why the member controllers let an issuer be believed by nobody; empty where it may be.
+func distrusted(ti *v1alpha1.TrustedIssuer) string {
+	ready := meta.FindStatusCondition(ti.Status.Conditions, v1alpha1.Ready)
+	switch {
+	case trust.Usable(ti):
 		return ""
+	case ti.DeletionTimestamp != nil:
+		return "it is being deleted"
+	case ready == nil:
+		return "the member controllers have not judged it yet"
 	}
-	return err.Error()
+	return ready.Reason + ": " + ready.Message
 }

@@ -23,6 +23,9 @@ type figures struct {
 	expiry    prometheus.GaugeFunc
 }
 
+// Metrics describes what a gate serves beside the figures of controller-runtime.
+func Metrics() prometheus.Collector { return newFigures(nil) }
+
 // newFigures makes the metrics. certificateExpiry is when the serving certificate ends.
 func newFigures(certificateExpiry func() time.Time) *figures {
 	return &figures{

@@ -2,11 +2,8 @@ package gate
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -54,16 +51,11 @@ func mint(ctx context.Context, kube kubernetes.Interface, account string, life t
 	}, nil
 }
 
-// credentialID reads the name of a token that came from the API server; empty where it has none.
+// credentialID is the name of a token that came from the API server; empty where it has none.
 func credentialID(token string) string {
-	_, rest, _ := strings.Cut(token, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	var claims struct {
-		ID string `json:"jti"`
-	}
-	text, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil || json.Unmarshal(text, &claims) != nil || claims.ID == "" {
+	says, err := credential.ReadJWT(token)
+	if err != nil || says.ID == "" {
 		return ""
 	}
-	return "JTI=" + claims.ID
+	return "JTI=" + says.ID
 }

@@ -57,7 +57,7 @@ func NewAWS(ctx context.Context, objects, foreign client.Reader, secrets credent
 func (a *AWS) setUp(mgr ctrl.Manager, o Options) error {
 	recorder, clk := mgr.GetEventRecorder("hawser"), a.Sessions.Clock
 	identities := &awsidentity.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Reader: a.Identities, Events: recorder,
+		Client: mgr.GetClient(), Reader: a.Identities, Events: recorder,
 		Asker: &awsidentity.Asker{Sessions: a.Sessions, Clock: clk},
 	}
 	if err := identities.SetupWithManager(mgr); err != nil {

@@ -1,6 +1,7 @@
 package manager_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -293,31 +295,36 @@ func TestAClusterThatReadsNoAccessEntries(t *testing.T) {
 	h.ready("prod")
 }
 
-func TestAnIdentityInUseCannotBeDeleted(t *testing.T) {
+func TestADeletedIdentityIsHeldByNothingAndThoseWhoNameItAreWarned(t *testing.T) {
 	c := startCloud(t)
 	h := startHub(t)
 	h.eksMember(c)
 	h.identities(c)
 	h.tieEKS("prod", c, "member")
 	h.ready("prod")
-	fleetIdentity := &v1alpha1.AWSIdentity{ObjectMeta: metav1.ObjectMeta{Name: "fleet"}}
-	memberIdentity := &v1alpha1.AWSIdentity{ObjectMeta: metav1.ObjectMeta{Name: "member"}}
-	for _, id := range []*v1alpha1.AWSIdentity{fleetIdentity, memberIdentity} {
-		if err := h.admin.Delete(t.Context(), id); err != nil {
-			t.Fatal(err)
-		}
+	h.identityIs("member", metav1.ConditionTrue, v1alpha1.ReasonIdentityReady)
+	identity := &v1alpha1.AWSIdentity{ObjectMeta: metav1.ObjectMeta{Name: "member"}}
+	// As an earlier version left it.
+	if err := h.admin.Patch(t.Context(), identity, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["`+v1alpha1.IdentityFinalizer+`"]}}`))); err != nil {
+		t.Fatal(err)
 	}
-	for identity, user := range map[string]string{"fleet": `AWSIdentity "member"`, "member": `RemoteCluster "prod"`} {
-		if message := h.identityIs(identity, metav1.ConditionTrue, v1alpha1.ReasonIdentityInUse); !strings.Contains(message, user) {
-			t.Errorf("the message %q does not name %s", message, user)
-		}
+	if err := h.admin.Delete(t.Context(), identity); err != nil {
+		t.Fatal(err)
 	}
-	h.rotate("prod")
-	h.works("prod")
-	h.delete("prod")
-	h.leftBehind("prod")
-	gone(t, h.admin, memberIdentity)
-	gone(t, h.admin, fleetIdentity)
+	gone(t, h.admin, identity)
+	eventually(t, "the warning", func() error {
+		var events corev1.EventList
+		if err := h.admin.List(t.Context(), &events, client.InNamespace("default")); err != nil {
+			return err
+		}
+		for _, e := range events.Items {
+			if e.Reason == v1alpha1.ReasonIdentityInUse && e.InvolvedObject.Name == "prod" && strings.Contains(e.Message, `AWSIdentity "member"`) {
+				return nil
+			}
+		}
+		return errors.New("there is none")
+	})
+	h.works("prod") // with the session that it has
 }
 
 func TestAThrottledSTSIsAskedLessAndHarmsNobodyElse(t *testing.T) {

@@ -59,7 +59,7 @@ func TestAPluginOfTheOperatorsIsSelectedAndFilled(t *testing.T) {
 	if n := h.stored(); n > 0 {
 		t.Errorf("%d Secrets are stored", n)
 	}
-	wait(t.Context(), time.Until(h.get("beta").CreationTimestamp.Add(1100*time.Millisecond))) // ages are whole seconds
+	h.pastItsFirstSecond("beta")
 
 	cases := []struct {
 		name, reason, message string

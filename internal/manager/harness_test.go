@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,9 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,6 +27,7 @@ import (
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/awstest"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/internal/manager"
 	"github.com/hawser-io/hawser/member"
 )
@@ -79,7 +77,7 @@ func startHubIn(t *testing.T, cluster, local string) *hub {
 	t.Helper()
 	h := &hub{t: t, local: local, cluster: fleettest.Use(t, cluster)}
 	h.admin = adminOf(t, h.cluster)
-	installHawser(t, h.admin)
+	h.cluster.Install(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml") // what the README says to apply
 	h.start()
 	t.Cleanup(h.end)
 	return h
@@ -87,7 +85,7 @@ func startHubIn(t *testing.T, cluster, local string) *hub {
 
 func adminOf(t *testing.T, c *fleettest.Cluster) client.Client {
 	t.Helper()
-	scheme, err := manager.Scheme()
+	scheme, err := kinds.Scheme()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,43 +94,6 @@ func adminOf(t *testing.T, c *fleettest.Cluster) client.Client {
 		t.Fatal(err)
 	}
 	return admin
-}
-
-// installHawser applies what the README says to apply.
-func installHawser(t *testing.T, admin client.Client) {
-	t.Helper()
-	for _, dir := range []string{"../../config/crd", "../../config/rbac"} {
-		files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no YAML in %s: %v", dir, err)
-		}
-		for _, file := range files {
-			applyFile(t, admin, file)
-		}
-	}
-	eventually(t, "the CRD to be served", func() error {
-		return errors.Join(admin.List(t.Context(), &v1alpha1.RemoteClusterList{}), admin.List(t.Context(), &v1alpha1.AWSIdentityList{}), admin.List(t.Context(), &v1alpha1.EKSInventoryList{}))
-	})
-}
-
-func applyFile(t *testing.T, admin client.Client, file string) {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	decoder := utilyaml.NewYAMLOrJSONDecoder(f, 4096)
-	for {
-		obj := &unstructured.Unstructured{}
-		if decoder.Decode(&obj.Object) != nil {
-			return
-		}
-		if len(obj.Object) == 0 {
-			continue
-		}
-		apply(t, admin, obj)
-	}
 }
 
 func apply(t *testing.T, admin client.Client, obj client.Object) {
@@ -192,12 +153,7 @@ func (h *hub) end() {
 		_ = h.admin.Delete(ctx, &all.Items[i])
 	}
 	for i := range all.Items {
-		for h.admin.Get(ctx, client.ObjectKeyFromObject(&all.Items[i]), &v1alpha1.RemoteCluster{}) == nil && ctx.Err() == nil {
-			wait(ctx, 50*time.Millisecond)
-		}
-	}
-	if ctx.Err() != nil {
-		h.t.Error("RemoteClusters were not gone within a minute of their deletion")
+		h.gone(ctx, &all.Items[i])
 	}
 	h.deleteIdentities(ctx)
 	_ = h.admin.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(v1alpha1.Namespace))
@@ -214,12 +170,21 @@ func (h *hub) deleteIdentities(ctx context.Context) {
 		_ = h.admin.Delete(ctx, &all.Items[i])
 	}
 	for i := range all.Items {
-		for h.admin.Get(ctx, client.ObjectKeyFromObject(&all.Items[i]), &v1alpha1.AWSIdentity{}) == nil && ctx.Err() == nil {
-			wait(ctx, 50*time.Millisecond)
-		}
+		h.gone(ctx, &all.Items[i])
 	}
-	if ctx.Err() != nil {
-		h.t.Error("AWSIdentities were not gone within a minute of their deletion")
+}
+
+// gone waits until an object is not there any more.
+func (h *hub) gone(ctx context.Context, obj client.Object) {
+	h.t.Helper()
+	err := fleettest.Until(ctx, 50*time.Millisecond, func() error {
+		if h.admin.Get(ctx, client.ObjectKeyFromObject(obj), obj) == nil {
+			return errors.New("it is still there")
+		}
+		return nil
+	})
+	if err != nil {
+		h.t.Errorf("after the deletion of %T %s: %v", obj, obj.GetName(), err)
 	}
 }
 
@@ -365,28 +330,24 @@ func (h *hub) ask(name string) error {
 
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for {
-		err := check()
-		if err == nil {
-			return
+	fleettest.Eventually(t, patience, func() error {
+		if err := check(); err != nil {
+			return fmt.Errorf("waiting for %s: %w", what, err)
 		}
-		if !wait(ctx, 50*time.Millisecond) {
-			t.Fatalf("waiting for %s: %v", what, err)
-		}
-	}
+		return nil
+	})
 }
 
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+// pastItsFirstSecond waits until a RemoteCluster has an age: ages are whole seconds.
+func (h *hub) pastItsFirstSecond(name string) {
+	h.t.Helper()
+	born := h.get(name).CreationTimestamp
+	eventually(h.t, name+" to be older than a second", func() error {
+		if age := time.Since(born.Time); age < 1100*time.Millisecond {
+			return fmt.Errorf("it is %s old", age)
+		}
+		return nil
+	})
 }
 
 // What the suite logged and wrote, and the secrets that it used; the last test holds them together.

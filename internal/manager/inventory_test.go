@@ -60,12 +60,12 @@ func TestClusterAPIConnectsByItself(t *testing.T) {
 	c.member.Allow("eks:DescribeCluster") // the provider's own role does everything in its account
 	h := startHub(t)
 	h.stop()
-	applyFile(t, h.admin, "../controller/capa/testdata/crds.yaml")
+	h.cluster.Install(t, "../controller/capa/testdata/crds.yaml")
 	system := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "capa-system"}}
 	if err := client.IgnoreAlreadyExists(h.admin.Create(t.Context(), system)); err != nil {
 		t.Fatal(err)
 	}
-	applyFile(t, h.admin, "../../config/cluster-api/rbac.yaml")
+	h.cluster.Install(t, "../../config/cluster-api/rbac.yaml")
 	ns := h.cluster.Namespace(t)
 	role := func(name, arn, source, allowed string) string {
 		return fmt.Sprintf("{apiVersion: infrastructure.cluster.x-k8s.io/v1beta2, kind: AWSClusterRoleIdentity, metadata: {name: %s}, "+

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -43,36 +44,145 @@ func (h *hub) delete(name string) {
 	}
 }
 
-func TestDeletionCleansUpBothSides(t *testing.T) {
+// byJoin makes a cluster as hawser join leaves it: the input Secret is Hawser's, and goes with the RemoteCluster,
+// which is held until the manager has told the remote cluster.
+func (h *hub) byJoin(name string) {
+	h.t.Helper()
+	rc := h.get(name)
+	var input corev1.Secret
+	if err := h.admin.Get(h.t.Context(), types.NamespacedName{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName(name)}, &input); err != nil {
+		h.t.Fatal(err)
+	}
+	input.Labels[v1alpha1.ManagedByLabel] = v1alpha1.ManagedBy
+	input.OwnerReferences = []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "RemoteCluster", Name: name, UID: rc.UID}}
+	if err := h.admin.Update(h.t.Context(), &input); err != nil {
+		h.t.Fatal(err)
+	}
+	h.update(name, func(rc *v1alpha1.RemoteCluster) { rc.Finalizers = []string{v1alpha1.Finalizer} })
+}
+
+// hasSecrets waits until the cluster has these Secrets of ours in the local cluster, and no others.
+func (h *hub) hasSecrets(name string, want ...string) {
+	h.t.Helper()
+	// The garbage collector looks for new kinds every thirty seconds, and collects nothing for owners before.
+	fleettest.Eventually(h.t, 3*patience, func() error {
+		var got []string
+		for _, prefix := range []string{"binding", "cluster", "credential"} {
+			err := h.admin.Get(h.t.Context(), types.NamespacedName{Namespace: v1alpha1.Namespace, Name: "hawser-" + prefix + "-" + name}, &corev1.Secret{})
+			if err == nil {
+				got = append(got, prefix)
+			} else if !apierrors.IsNotFound(err) {
+				return err
+			}
+		}
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("they are %v", got)
+		}
+		return nil
+	})
+}
+
+func TestWhatJoinMadeIsRemovedOnBothSides(t *testing.T) {
 	h, alpha := startHub(t), fleettest.Use(t, "alpha")
 	admin := h.tieByToken("alpha", alpha, alpha.Server)
+	h.byJoin("alpha")
 	h.ready("alpha")
 	h.rotate("alpha")
+	if got := h.get("alpha").Finalizers; !slices.Equal(got, []string{v1alpha1.Finalizer}) {
+		t.Fatalf("the finalizers are %v", got)
+	}
 	h.delete("alpha")
 	gone(t, h.admin, &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "alpha"}})
-	// The input stays, and with it the server that it may be shown to; no credential does.
-	var kept corev1.Secret
-	if err := h.admin.Get(t.Context(), types.NamespacedName{Namespace: v1alpha1.Namespace, Name: v1alpha1.CredentialSecretName("alpha")}, &kept); err != nil {
-		t.Errorf("the binding of the input is forgotten: %v", err)
-	}
-	if len(kept.Data[v1alpha1.BearerTokenKey])+len(kept.Data[v1alpha1.TLSKeyKey]) > 0 || !strings.Contains(string(kept.Data["state.json"]), alpha.Server) {
-		t.Errorf("it holds %d keys, or not the server", len(kept.Data))
-	}
 	gone(t, admin, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.MemberNamespace(h.local)}})
 	gone(t, admin, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.MemberNamespace(h.local)}})
+	h.hasSecrets("alpha")
 	if _, err := h.links.Get("alpha"); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("the connection is still in the fleet: %v", err)
 	}
-	var input corev1.Secret
-	key := types.NamespacedName{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName("alpha")}
-	if err := h.admin.Get(t.Context(), key, &input); err != nil {
-		t.Errorf("the input Secret, which is not ours, is gone too: %v", err)
+}
+
+// What a person or Helm made is held by nobody, with a manager and without, and the input is shown to no other
+// server because of that.
+func TestWhatOthersMadeIsHeldByNobody(t *testing.T) {
+	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	for _, name := range []string{"hand", "helm"} {
+		admin := h.tieByToken(name, alpha, alpha.Server)
+		h.update(name, func(rc *v1alpha1.RemoteCluster) { rc.Finalizers = []string{v1alpha1.Finalizer} }) // as an earlier version did
+		if name == "helm" {
+			h.update(name, func(rc *v1alpha1.RemoteCluster) { rc.Labels = map[string]string{v1alpha1.ManagedByLabel: "Helm"} })
+		}
+		h.rotate(name)
+		eventually(t, "the finalizer to be taken off", func() error {
+			if got := h.get(name).Finalizers; len(got) > 0 {
+				return fmt.Errorf("they are %v", got)
+			}
+			return nil
+		})
+		h.hasSecrets(name, "binding", "cluster", "credential")
+		if name == "hand" {
+			h.stop() // nobody runs who could let go
+		}
+		h.delete(name)
+		if err := h.admin.Get(t.Context(), types.NamespacedName{Name: name}, &v1alpha1.RemoteCluster{}); !apierrors.IsNotFound(err) {
+			t.Errorf("%s: it hangs: %v", name, err)
+		}
+		h.hasSecrets(name, "binding", "cluster") // no credential: the input, and the server that it may be shown to
+		if name == "hand" {
+			h.start()
+		} else if _, err := h.links.Get(name); err == nil {
+			eventually(t, "the connection to end", func() error {
+				if _, err := h.links.Get(name); !errors.Is(err, fleet.ErrNotFound) {
+					return fmt.Errorf("it is in the fleet: %w", err)
+				}
+				return nil
+			})
+		}
+		if err := admin.Get(t.Context(), types.NamespacedName{Name: v1alpha1.MemberNamespace(h.local)}, &corev1.Namespace{}); err != nil {
+			t.Errorf("%s: the member install, which others made, is gone: %v", name, err)
+		}
+		stranger := fleettest.NewStranger(t)
+		h.tie(name, stranger.URL, stranger.CA(), bearer)
+		h.is(name, v1alpha1.Reachable, metav1.ConditionFalse, v1alpha1.ReasonAddressUnproven)
+		if heard := string(stranger.Sent()); strings.Contains(heard, "Bearer") {
+			t.Errorf("%s: whoever made it anew was shown the input:\n%s", name, heard)
+		}
+		// The record ends with the input.
+		if err := h.admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName(name)}}); err != nil {
+			t.Fatal(err)
+		}
+		h.hasSecrets(name)
+	}
+}
+
+// A cluster that is deleted and made again between two looks is another one.
+func TestAnotherObjectOfTheSameNameIsAnotherCluster(t *testing.T) {
+	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h.tieByToken("alpha", alpha, alpha.Server)
+	h.rotate("alpha")
+	before, err := h.links.Get("alpha")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.delete("alpha")
+	h.tie("alpha", alpha.Server, alpha.CA(), bearer)
+	h.ready("alpha")
+	if after, err := h.links.Get("alpha"); err != nil || after == before {
+		t.Errorf("the connection of the old one goes on (%v)", err)
+	}
+	h.rotate("alpha")
+	var kept corev1.Secret
+	if err := h.admin.Get(t.Context(), types.NamespacedName{Namespace: v1alpha1.Namespace, Name: v1alpha1.CredentialSecretName("alpha")}, &kept); err != nil {
+		t.Fatal(err)
+	}
+	if owners := kept.OwnerReferences; len(owners) != 1 || owners[0].UID != h.get("alpha").UID {
+		t.Errorf("what is kept belongs to %v", owners)
 	}
 }
 
 func TestTheRemoteIsDeletedBeforeItsRemoteCluster(t *testing.T) {
 	h, beta := startHub(t), fleettest.Use(t, "beta")
 	h.tieByToken("beta", beta, beta.Server)
+	h.byJoin("beta")
 	h.ready("beta")
 	beta.Stop(t)
 	t.Cleanup(func() { beta.Start(t) })
@@ -142,6 +252,7 @@ func TestAMeshInWhichOneDirectionIsRemoved(t *testing.T) {
 			if from != to {
 				c := fleettest.Use(t, to)
 				mesh[from].tieByToken(to, c, c.Server)
+				mesh[from].byJoin(to)
 			}
 		}
 	}

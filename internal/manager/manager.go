@@ -11,9 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -24,10 +22,14 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/config/crd"
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/credential/exec"
 	"github.com/hawser-io/hawser/fleet"
+	"github.com/hawser-io/hawser/fleet/shard"
 	"github.com/hawser-io/hawser/internal/controller/remotecluster"
+	"github.com/hawser-io/hawser/internal/crds"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/internal/version"
 	"github.com/hawser-io/hawser/member"
 )
@@ -55,6 +57,8 @@ type Options struct {
 	Namespace string
 	// LeaderElect lets several managers stand by for one.
 	LeaderElect bool
+	// Shards divide the clusters among all managers that have them, instead of letting one hold them all.
+	Shards Shards
 	// MetricsAddr and ProbeAddr are where /metrics and /healthz, /readyz are served; "0" is nowhere.
 	MetricsAddr, ProbeAddr string
 	// ProbeInterval of connections. Zero means connection.DefaultProbeInterval.
@@ -70,6 +74,8 @@ type Options struct {
 	SPIFFESocket string
 	// ExecProviders is the file that says which plugins auth.type exec may select. Empty: none.
 	ExecProviders string
+	// UpgradeCRDs brings the CustomResourceDefinitions to this version before anything else is done.
+	UpgradeCRDs bool
 	// Config reaches the local cluster.
 	Config *rest.Config
 	Log    logr.Logger
@@ -90,6 +96,9 @@ func (o *Options) complete() error {
 	if o.ManagementOnly && o.DefaultCluster == o.ClusterName {
 		return errors.New("--default-cluster cannot be the local cluster where --management-only keeps that out of the fleet")
 	}
+	if o.Shards.Enabled && !o.LeaderElect {
+		return errors.New("--shards cannot do without --leader-elect: one of the replicas has to say which cluster is whose")
+	}
 	if o.ExecProviders != "" {
 		if _, err := exec.ReadProviders(o.ExecProviders); err != nil {
 			return fmt.Errorf("--exec-providers: %w", err)
@@ -98,19 +107,22 @@ func (o *Options) complete() error {
 	return checkTokenDir(o.TokenDir)
 }
 
-// Scheme knows the kinds that the manager reads and writes.
-func Scheme() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
-}
-
 // Run runs a manager until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	if err := o.complete(); err != nil {
 		return err
 	}
 	ctrl.SetLogger(o.Log) // for what controller-runtime logs outside of the manager
-	mgr, err := newManager(o)
+	if o.UpgradeCRDs {
+		if err := crds.Start(ctx, o.Config, o.Log, crd.All()...); err != nil {
+			return err
+		}
+	}
+	replica, err := o.newReplica(ctx)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(o, replica)
 	if err != nil {
 		return err
 	}
@@ -133,8 +145,16 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	sources := Sources{
+		Knows: func(cluster string) string {
+			conn, err := links.Get(cluster)
+			if err != nil {
+				return ""
+			}
+			return conn.State().ClusterID
+		},
 		Client: clientset, Config: mgr.GetConfig(), Namespace: o.Namespace, Clock: clock.RealClock{}, AWS: inAWS, Objects: mgr.GetClient(),
 		TokenDir: o.TokenDir, SPIFFESocket: o.SPIFFESocket, ExecProviders: o.ExecProviders,
+		Keeps: true,
 	}
 	reconciler := &remotecluster.Reconciler{
 		Client:     mgr.GetClient(),
@@ -143,25 +163,26 @@ func Run(ctx context.Context, o Options) error {
 		Secrets:    secrets,
 		Events:     mgr.GetEventRecorder("hawser"),
 		Local:      o.ClusterName,
-		Connection: connection.Options{ProbeInterval: o.ProbeInterval, UserAgent: "hawser/" + version.String()},
+		Connection: connection.Options{ProbeInterval: o.ProbeInterval, UserAgent: o.userAgent()},
 		Observe:    probes.observe,
 	}
 	if err := reconciler.SetupWithManager(mgr, o.Namespace, workers); err != nil {
 		return fmt.Errorf("setting up the controller of RemoteClusters: %w", err)
 	}
-	if err := inAWS.setUp(mgr, o); err != nil {
-		return err
-	}
-	if err := o.Profiles.setUp(mgr); err != nil {
-		return err
-	}
-	endRequests, err := setUpRequests(ctx, mgr, links, o)
+	requests, endRequests, err := setUpRequests(ctx, mgr, links, o)
 	if err != nil {
 		return err
 	}
 	defer endRequests()
-	if err := mgr.Add(&presence{client: mgr.GetClient(), options: o}); err != nil {
-		return fmt.Errorf("setting up the local cluster: %w", err)
+	if replica == nil {
+		err = o.setUpLeader(mgr, inAWS)
+	} else {
+		reconciler.Shards, reconciler.Connection.Wrap = replica, replica.Wrap
+		requests.Shards = replica
+		err = o.share(mgr, replica, inAWS, reconciler, requests)
+	}
+	if err != nil {
+		return err
 	}
 	if o.MetricsAddr != "0" {
 		c := &collector{links, probes}
@@ -173,14 +194,44 @@ func Run(ctx context.Context, o Options) error {
 	return mgr.Start(ctx)
 }
 
-func newManager(o Options) (ctrl.Manager, error) {
-	scheme, err := Scheme()
+// setUpLeader registers what there is one of, however many replicas run.
+func (o Options) setUpLeader(mgr ctrl.Manager, inAWS *AWS) error {
+	if err := inAWS.setUp(mgr, o); err != nil {
+		return err
+	}
+	if err := o.Profiles.setUp(mgr); err != nil {
+		return err
+	}
+	clientset, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return fmt.Errorf("making a client of the local cluster: %w", err)
+	}
+	if err := mgr.Add(&presence{client: mgr.GetClient(), kube: clientset, options: o}); err != nil {
+		return fmt.Errorf("setting up the local cluster: %w", err)
+	}
+	return nil
+}
+
+// userAgent is what API servers log of our requests.
+func (o Options) userAgent() string {
+	if o.Shards.Enabled {
+		return fmt.Sprintf("hawser/%s (%s)", version.String(), o.Shards.Replica)
+	}
+	return "hawser/" + version.String()
+}
+
+// newManager makes the manager, which is the one that acts of several or, with a replica, one of several.
+func newManager(o Options, replica *shard.Replica) (ctrl.Manager, error) {
+	scheme, err := kinds.Scheme()
 	if err != nil {
 		return nil, fmt.Errorf("making the scheme: %w", err)
 	}
 	config := rest.CopyConfig(o.Config)
 	config.QPS, config.Burst = localQPS, localBurst
-	config.UserAgent = "hawser/" + version.String()
+	config.UserAgent = o.userAgent()
+	if replica != nil {
+		config.Wrap(replica.Wrap)
+	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme,
 		Logger: o.Log,
@@ -191,7 +242,7 @@ func newManager(o Options) (ctrl.Manager, error) {
 		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.ConfigMap{}, &corev1.Secret{}, &corev1.Namespace{}}}},
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddr},
 		HealthProbeBindAddress:        o.ProbeAddr,
-		LeaderElection:                o.LeaderElect,
+		LeaderElection:                o.LeaderElect && replica == nil,
 		LeaderElectionID:              LeaderLease,
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,

@@ -13,13 +13,17 @@ import (
 
 // Metrics by cluster. docs/operations.md lists them.
 var (
-	descUp       = prometheus.NewDesc("hawser_cluster_up", "1 if the connection is Ready.", []string{"cluster"}, nil)
-	descInfo     = prometheus.NewDesc("hawser_cluster_info", "Always 1.", []string{"cluster", "cluster_id", "auth", "version"}, nil)
-	descExpiry   = prometheus.NewDesc("hawser_credential_expiry_seconds", "When the credential in use expires, in seconds since 1970; absent if never.", []string{"cluster"}, nil)
-	descRenewals = prometheus.NewDesc("hawser_credential_renewals_total", "Credentials renewed.", []string{"cluster"}, nil)
-	descFailures = prometheus.NewDesc("hawser_credential_renewal_failures_total", "Failed attempts to renew, by reason.", []string{"cluster", "reason"}, nil)
-	descSkew     = prometheus.NewDesc("hawser_clock_skew_seconds", "How far the cluster's clock is ahead of ours.", []string{"cluster"}, nil)
+	descUp        = prometheus.NewDesc("hawser_cluster_up", "1 if the connection is Ready.", []string{"cluster"}, nil)
+	descCondition = prometheus.NewDesc("hawser_cluster_condition", "1 if a condition of the RemoteCluster is True, 0 if it is False; absent while it is Unknown.", []string{"cluster", "condition"}, nil)
+	descInfo      = prometheus.NewDesc("hawser_cluster_info", "Always 1.", []string{"cluster", "cluster_id", "auth", "version"}, nil)
+	descExpiry    = prometheus.NewDesc("hawser_credential_expiry_seconds", "When the credential in use expires, in seconds since 1970; absent if never.", []string{"cluster"}, nil)
+	descRenewals  = prometheus.NewDesc("hawser_credential_renewals_total", "Credentials renewed.", []string{"cluster"}, nil)
+	descFailures  = prometheus.NewDesc("hawser_credential_renewal_failures_total", "Failed attempts to renew, by reason.", []string{"cluster", "reason"}, nil)
+	descSkew      = prometheus.NewDesc("hawser_clock_skew_seconds", "How far the cluster's clock is ahead of ours.", []string{"cluster"}, nil)
 )
+
+// Metrics describes what a manager serves beside the figures of controller-runtime.
+func Metrics() prometheus.Collector { return &collector{probes: newProbeMetrics()} }
 
 // collector reads the fleet whenever metrics are asked for, so that a cluster that left leaves no figure behind.
 type collector struct {
@@ -30,7 +34,7 @@ type collector struct {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	c.probes.duration.Describe(out)
-	for _, d := range []*prometheus.Desc{descUp, descInfo, descExpiry, descRenewals, descFailures, descSkew} {
+	for _, d := range []*prometheus.Desc{descUp, descCondition, descInfo, descExpiry, descRenewals, descFailures, descSkew} {
 		out <- d
 	}
 }
@@ -47,6 +51,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			up = 1
 		}
 		out <- prometheus.MustNewConstMetric(descUp, gauge, up, name)
+		for _, c := range s.Conditions {
+			switch c.Status {
+			case metav1.ConditionTrue:
+				out <- prometheus.MustNewConstMetric(descCondition, gauge, 1, name, c.Type)
+			case metav1.ConditionFalse:
+				out <- prometheus.MustNewConstMetric(descCondition, gauge, 0, name, c.Type)
+			}
+		}
 		out <- prometheus.MustNewConstMetric(descInfo, gauge, 1, name, s.ClusterID, conn.AuthType(), s.KubernetesVersion)
 		out <- prometheus.MustNewConstMetric(descSkew, gauge, s.ClockSkew.Seconds(), name)
 		if !s.ExpiresAt.IsZero() {

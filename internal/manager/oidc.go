@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -76,11 +77,17 @@ func (s Sources) audience(ctx context.Context, cluster string) (string, error) {
 	return oidc.Audience(rc, all)
 }
 
-// remoteClusters reads all RemoteClusters, and tells one of them. They are not to be changed.
+// remoteClusters reads all RemoteClusters, and tells one of them. They are not to be changed. Their ids are those that
+// their connections have found, where these know.
 func (s Sources) remoteClusters(ctx context.Context, name string) (*v1alpha1.RemoteCluster, []v1alpha1.RemoteCluster, error) {
 	var all v1alpha1.RemoteClusterList
 	if err := s.Objects.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, nil, fmt.Errorf("listing RemoteClusters: %w", err)
+	}
+	for i := range all.Items { // the items are copies of what the cache has, though not what they point to
+		if s.Knows != nil {
+			all.Items[i].Status.ClusterID = cmp.Or(s.Knows(all.Items[i].Name), all.Items[i].Status.ClusterID)
+		}
 	}
 	for i := range all.Items {
 		if all.Items[i].Name == name {

@@ -211,7 +211,7 @@ func TestWhatIsWrongWithATokenIsNamed(t *testing.T) {
 	if _, err := h.cluster.Client().CoreV1().ServiceAccounts(v1alpha1.Namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "deployer"}}, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatal(err)
 	}
-	wait(t.Context(), time.Until(h.get("first").CreationTimestamp.Add(1100*time.Millisecond))) // ages are whole seconds
+	h.pastItsFirstSecond("first")
 
 	gated := func(audience string, change ...func(*v1alpha1.OIDCAuth)) v1alpha1.Auth {
 		return oidcAuth(audience, append(change, g.through)...)

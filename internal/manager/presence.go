@@ -7,10 +7,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/self"
 	"github.com/hawser-io/hawser/internal/version"
 )
 
@@ -43,6 +45,7 @@ func refuseOtherName(ctx context.Context, c client.Reader, o Options) error {
 // commands read, and as a member of its own fleet.
 type presence struct {
 	client  client.Client
+	kube    kubernetes.Interface
 	options Options
 }
 
@@ -51,16 +54,26 @@ func (*presence) NeedLeaderElection() bool { return true }
 
 // Start implements manager.Runnable.
 func (p *presence) Start(ctx context.Context) error {
-	if err := p.announce(ctx); err != nil {
+	owner, err := self.Owner(ctx, p.kube, p.options.Namespace)
+	if err != nil {
+		return err
+	}
+	if err := self.OwnLease(ctx, p.kube, p.options.Namespace, LeaderLease, owner); err != nil {
+		return err
+	}
+	if err := p.announce(ctx, owner); err != nil {
 		return err
 	}
 	return p.joinSelf(ctx)
 }
 
-func (p *presence) announce(ctx context.Context) error {
+func (p *presence) announce(ctx context.Context, owner *metav1.OwnerReference) error {
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.ManagerConfigMap, Namespace: p.options.Namespace}}
 	_, err := controllerutil.CreateOrUpdate(ctx, p.client, cm, func() error {
 		cm.Labels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy}
+		if owner != nil {
+			cm.OwnerReferences = []metav1.OwnerReference{*owner}
+		}
 		cm.Data = map[string]string{
 			v1alpha1.ClusterNameKey:    p.options.ClusterName,
 			v1alpha1.DefaultClusterKey: p.options.DefaultCluster,
@@ -80,21 +93,32 @@ func (p *presence) announce(ctx context.Context) error {
 // joinSelf makes the RemoteCluster of the local cluster, or removes it where it is only for management.
 func (p *presence) joinSelf(ctx context.Context) error {
 	name := p.options.ClusterName
-	var self v1alpha1.RemoteCluster
-	err := p.client.Get(ctx, client.ObjectKey{Name: name}, &self)
+	var rc v1alpha1.RemoteCluster
+	err := p.client.Get(ctx, client.ObjectKey{Name: name}, &rc)
 	switch {
 	case apierrors.IsNotFound(err) && !p.options.ManagementOnly:
-		self.Name = name
-		self.Labels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy}
-		self.Spec.Auth.Type = v1alpha1.AuthInCluster
-		err = p.client.Create(ctx, &self)
-	case err == nil && self.Spec.Auth.Type != v1alpha1.AuthInCluster:
-		return fmt.Errorf("RemoteCluster %q has the name of the local cluster and is another one (auth.type %s): delete it, or start the manager with another --cluster-name", name, self.Spec.Auth.Type)
-	case err == nil && p.options.ManagementOnly && self.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy:
-		err = p.client.Delete(ctx, &self)
+		err = p.createSelf(ctx)
+	case err == nil && rc.Spec.Auth.Type != v1alpha1.AuthInCluster:
+		return fmt.Errorf("RemoteCluster %q has the name of the local cluster and is another one (auth.type %s): delete it, or start the manager with another --cluster-name", name, rc.Spec.Auth.Type)
+	case err == nil && p.options.ManagementOnly && rc.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy:
+		err = p.client.Delete(ctx, &rc)
 	}
 	if client.IgnoreNotFound(err) != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("keeping RemoteCluster %q for the local cluster: %w", name, err)
 	}
 	return nil
+}
+
+// createSelf makes the RemoteCluster of the local cluster, which goes with the namespace that Hawser runs in.
+func (p *presence) createSelf(ctx context.Context) error {
+	var ns corev1.Namespace
+	if err := p.client.Get(ctx, client.ObjectKey{Name: p.options.Namespace}, &ns); err != nil {
+		return err
+	}
+	var rc v1alpha1.RemoteCluster
+	rc.Name = p.options.ClusterName
+	rc.Labels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy}
+	rc.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Namespace", Name: ns.Name, UID: ns.UID}}
+	rc.Spec.Auth.Type = v1alpha1.AuthInCluster
+	return p.client.Create(ctx, &rc)
 }

@@ -144,6 +144,7 @@ func (p *process) serves(t *testing.T) {
 	}
 	wanted := []string{
 		`hawser_cluster_up{cluster="alpha"} 1`,
+		`hawser_cluster_condition{cluster="alpha",condition="Authorized"} 1`,
 		`hawser_cluster_info{auth="bearerToken",cluster="alpha",cluster_id="[0-9a-f-]{36}",version="v1[^"]+"} 1`,
 		`hawser_credential_expiry_seconds{cluster="alpha"} 1\.`,
 		`hawser_credential_renewals_total{cluster="alpha"} \d`,

@@ -31,14 +31,7 @@ const published = "hawser-clusterprofiles"
 func (h *hub) publishing() *fleettest.HTTPProxy {
 	h.t.Helper()
 	h.stop()
-	applyFile(h.t, h.admin, "../../inventory/clusterprofile/testdata/crd.yaml")
-	applyFile(h.t, h.admin, "../../config/clusterprofile/rbac.yaml")
-	eventually(h.t, "ClusterProfiles to be served", func() error {
-		list := &unstructured.UnstructuredList{}
-		list.SetAPIVersion("multicluster.x-k8s.io/v1alpha1")
-		list.SetKind("ClusterProfileList")
-		return h.admin.List(h.t.Context(), list)
-	})
+	h.cluster.Install(h.t, "../../inventory/clusterprofile/testdata/crd.yaml", "../../config/clusterprofile/rbac.yaml")
 	proxy := h.cluster.HTTPProxy(h.t)
 	h.config, h.publish = proxy.Through(h.config), published
 	h.start()
@@ -103,7 +96,7 @@ func TestRemoteClustersArePublished(t *testing.T) {
 	h, alpha := startHub(t), fleettest.Use(t, "alpha")
 	proxy := h.publishing()
 	there := h.tieByToken("alpha", alpha, alpha.Server)
-	applyFile(t, there, "../../inventory/clusterproperty/testdata/crd.yaml")
+	alpha.Install(t, "../../inventory/clusterproperty/testdata/crd.yaml")
 	t.Cleanup(func() {
 		crd := &unstructured.Unstructured{}
 		crd.SetAPIVersion("apiextensions.k8s.io/v1")

@@ -13,15 +13,15 @@ import (
 
 // setUpRequests registers the controller of AccessRequests. Whoever calls it ends, with end, what the
 // controller has begun in remote clusters.
-func setUpRequests(ctx context.Context, mgr ctrl.Manager, links *fleet.Links, o Options) (end func(), err error) {
+func setUpRequests(ctx context.Context, mgr ctrl.Manager, links *fleet.Links, o Options) (requests *accessrequest.Reconciler, end func(), err error) {
 	minter := accessrequest.NewMinter(ctx, links, o.ClusterName, clock.RealClock{})
-	requests := &accessrequest.Reconciler{
+	requests = &accessrequest.Reconciler{
 		Client: mgr.GetClient(), Fleet: links, Minter: minter, Events: mgr.GetEventRecorder("hawser"), Clock: clock.RealClock{},
 		Local: o.ClusterName, Namespace: o.Namespace,
 	}
 	if err := requests.SetupWithManager(mgr, workers); err != nil {
 		minter.Close()
-		return nil, fmt.Errorf("setting up the controller of AccessRequests: %w", err)
+		return nil, nil, fmt.Errorf("setting up the controller of AccessRequests: %w", err)
 	}
-	return minter.Close, nil
+	return requests, minter.Close, nil
 }

@@ -1,9 +1,7 @@
 package manager_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,20 +12,17 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/config/crd"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/controller/accessgrant"
-	"github.com/hawser-io/hawser/internal/manager"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -35,46 +30,25 @@ import (
 func grants(t *testing.T, c *fleettest.Cluster) client.Client {
 	t.Helper()
 	admin := adminOf(t, c)
-	kinds, err := crd.YAML(crd.TrustedIssuers, crd.AccessGrants)
+	crds, err := crd.YAML(crd.TrustedIssuers, crd.AccessGrants)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, doc := range bytes.Split(kinds, []byte("---\n")) {
-		obj := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal(doc, &obj.Object); err != nil {
-			t.Fatal(err)
-		}
-		if len(obj.Object) > 0 {
-			apply(t, admin, obj)
-		}
+	if err := c.Apply(t.Context(), crds); err != nil {
+		t.Fatal(err)
 	}
 	for _, obj := range member.ControllerObjects(member.ControllerOptions{}) {
 		apply(t, admin, obj)
 	}
-	eventually(t, "the kinds to be served", func() error {
-		return errors.Join(admin.List(t.Context(), &v1alpha1.AccessGrantList{}), admin.List(t.Context(), &v1alpha1.TrustedIssuerList{}))
-	})
-	scheme, err := manager.Scheme()
-	if err != nil {
-		t.Fatal(err)
-	}
 	config := c.TokenConfig(remember(c.Token(t, v1alpha1.Namespace, member.ControllersServiceAccount, time.Hour)))
-	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, Cache: cache.Options{ByObject: accessgrant.Cache()}, Logger: logged})
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: admin.Scheme(), Metrics: server.Options{BindAddress: "0"}, Cache: cache.Options{ByObject: accessgrant.Cache()}, Logger: logged})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	if err := accessgrant.SetupWithManager(ctx, mgr, accessgrant.Options{}); err != nil {
+	if err := accessgrant.SetupWithManager(t.Context(), mgr, accessgrant.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }() // ends with the test
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the member controllers ended with %v", err)
-		}
-	})
+	fleettest.Background(t, "the member controllers", mgr.Start)
 	return admin
 }
 

@@ -1,9 +1,7 @@
 package capicluster_test
 
 import (
-	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -20,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
-	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/fleettest/inventorytest"
 	"github.com/hawser-io/hawser/inventory"
@@ -85,15 +81,12 @@ func (m *management) serve(t *testing.T, versions ...string) {
 	if err := unstructured.SetNestedSlice(crd.Object, list, "spec", "versions"); err != nil {
 		t.Fatal(err)
 	}
-	m.apply(t, crd)
-	eventually(t, func() error {
-		var errs []error
-		for _, version := range versions {
-			_, err := m.Client().Discovery().RESTClient().Get().AbsPath("/apis/cluster.x-k8s.io/" + version + "/clusters").DoRaw(t.Context())
-			errs = append(errs, err)
-		}
-		return errors.Join(errs...)
-	})
+	if text, err = yaml.Marshal(crd.Object); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Apply(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (m *management) apply(t testing.TB, u *unstructured.Unstructured) {
@@ -161,68 +154,26 @@ func eventually(t testing.TB, check func() error) {
 
 // running is an inventory that runs until the test ends.
 type running struct {
-	inventorytest.Recorder
+	*inventorytest.Recorder
 	t  *testing.T
 	in string // the namespace of the Clusters
 }
 
 func (m *management) run(t *testing.T, i inventory.Inventory) *running {
 	t.Helper()
-	r := &running{t: t, in: m.namespace}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- i.Run(ctx, &r.Recorder) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run ended with %v", err)
-		}
-	})
-	return r
+	return &running{Recorder: inventorytest.Start(t, i), t: t, in: m.namespace}
 }
 
 // told waits until a cluster is there, without a fault.
 func (r *running) told(name string) inventory.Cluster {
 	r.t.Helper()
-	var c inventory.Cluster
-	eventually(r.t, func() error {
-		var ok bool
-		if c, ok = r.Clusters()[r.in+"/"+name]; !ok || r.Faults()[r.in+"/"+name] != nil {
-			return fmt.Errorf("cluster %q is not told, or at fault: %v", name, r.Events())
-		}
-		return nil
-	})
-	return c
+	return r.Told(r.t, r.in+"/"+name)
 }
 
 // faulty waits until a cluster has a fault.
 func (r *running) faulty(name, want string) {
 	r.t.Helper()
-	eventually(r.t, func() error {
-		if got := fmt.Sprint(r.Faults()[r.in+"/"+name]); !strings.Contains(got, want) {
-			return fmt.Errorf("the fault of cluster %q is %s, want …%s…", name, got, want)
-		}
-		return nil
-	})
-}
-
-// connect runs a connection until the test ends.
-func connect(t *testing.T, c inventory.Cluster) *connection.Connection {
-	t.Helper()
-	conn := connection.New(c.Spec, c.Source, connection.Options{ProbeInterval: time.Second})
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { conn.Run(ctx); close(ended) }()
-	t.Cleanup(func() { cancel(); <-ended })
-	return conn
-}
-
-func isReady(conn *connection.Connection) error {
-	state := conn.State()
-	if !meta.IsStatusConditionTrue(state.Conditions, "Ready") {
-		return fmt.Errorf("it is not ready: %+v", state.Conditions)
-	}
-	return nil
+	r.Faulty(r.t, r.in+"/"+name, want)
 }
 
 func deleted(t testing.TB, c client.Client, obj client.Object) {

@@ -17,6 +17,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/fleettest/inventorytest"
 	"github.com/hawser-io/hawser/inventory"
 	"github.com/hawser-io/hawser/inventory/capicluster"
 )
@@ -58,7 +59,7 @@ func (w *workload) byAdmin() (n int) {
 // runsAs waits until a connection is ready, and checks who it is.
 func runsAs(t *testing.T, conn *connection.Connection, local string) {
 	t.Helper()
-	eventually(t, func() error { return isReady(conn) })
+	eventually(t, func() error { return inventorytest.Ready(conn) })
 	if got, want := conn.State().Subject, "system:serviceaccount:hawser-from-"+local+":hawser"; got != want {
 		t.Errorf("it runs as %q, want %q", got, want)
 	}
@@ -76,7 +77,7 @@ func TestAConnectionOfItsOwnIdentity(t *testing.T) {
 	}
 	r := m.run(t, inventoryOf())
 	cluster := r.told("prod")
-	conn := connect(t, cluster)
+	conn := inventorytest.Connect(t, cluster)
 	runsAs(t, conn, local)
 
 	// It is no administrator.
@@ -95,7 +96,7 @@ func TestAConnectionOfItsOwnIdentity(t *testing.T) {
 		if conn.State().Renewals == 0 {
 			return errors.New("no renewal yet")
 		}
-		return isReady(conn)
+		return inventorytest.Ready(conn)
 	})
 	if n := w.byAdmin() - used; n != 0 {
 		t.Errorf("the administrator's credential was used %d times after it had been installed", n)
@@ -142,7 +143,7 @@ func TestAConnectionOfItsOwnIdentity(t *testing.T) {
 
 	// A restart installs it again, and no more of it than is asked for.
 	own.Capabilities = nil
-	again := connect(t, m.run(t, inventoryOf()).told("prod"))
+	again := inventorytest.Connect(t, m.run(t, inventoryOf()).told("prod"))
 	runsAs(t, again, local)
 	bindings := &rbacv1.ClusterRoleBindingList{}
 	if err := w.admin.List(t.Context(), bindings, client.MatchingLabels{v1alpha1.LocalClusterLabel: local}); err != nil {
@@ -209,7 +210,7 @@ func TestAKubeconfigOfNoAdministrator(t *testing.T) {
 	cert, key := w.ClientCert(t, "nobody", nil, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 	m.provision(t, "prod", kubeconfigOf(w.Server, w.CA(), cert, key))
 	r := m.run(t, &capicluster.Inventory{Config: m.AdminConfig(), Namespace: m.namespace, IssueOwnCredential: &capicluster.Own{Local: "hub"}})
-	conn := connect(t, r.told("prod"))
+	conn := inventorytest.Connect(t, r.told("prod"))
 	eventually(t, func() error {
 		for _, c := range conn.State().Conditions {
 			if c.Type == v1alpha1.Authenticated && c.Reason == v1alpha1.ReasonInputForbidden && strings.Contains(c.Message, `cannot get resource "namespaces"`) {
@@ -226,7 +227,7 @@ func TestADeadClusterSaysSo(t *testing.T) {
 	m.provision(t, "prod", w.kubeconfig(t))
 	w.proxy.Cut()
 	r := m.run(t, &capicluster.Inventory{Config: m.AdminConfig(), Namespace: m.namespace, IssueOwnCredential: &capicluster.Own{Local: "hub"}})
-	conn := connect(t, r.told("prod"))
+	conn := inventorytest.Connect(t, r.told("prod"))
 	eventually(t, func() error {
 		for _, c := range conn.State().Conditions {
 			if c.Type == v1alpha1.Reachable && c.Reason == v1alpha1.ReasonDialFailed {

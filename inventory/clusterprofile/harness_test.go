@@ -1,26 +1,20 @@
 package clusterprofile_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/yaml"
 
-	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/credential/exec"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/fleettest/inventorytest"
@@ -54,20 +48,8 @@ func newHub(t *testing.T) *hub {
 	if h.admin, err = client.New(h.AdminConfig(), client.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile("testdata/crd.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	crd := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(text, &crd.Object); err != nil {
-		t.Fatal(err)
-	}
-	h.apply(t, crd)
+	h.Install(t, "testdata/crd.yaml")
 	h.namespace = h.Namespace(t)
-	eventually(t, func() error {
-		_, err := h.Client().Discovery().RESTClient().Get().AbsPath("/apis/multicluster.x-k8s.io/v1alpha1/clusterprofiles").DoRaw(t.Context())
-		return err
-	})
 	return h
 }
 
@@ -189,66 +171,24 @@ func (p *plugin) token(t testing.TB, cluster, token string) {
 
 // running is an inventory that runs until the test ends.
 type running struct {
-	inventorytest.Recorder
+	*inventorytest.Recorder
 	t  *testing.T
 	in string // the namespace of the ClusterProfiles
 }
 
 func (h *hub) run(t *testing.T, i inventory.Inventory) *running {
 	t.Helper()
-	r := &running{t: t, in: h.namespace}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- i.Run(ctx, &r.Recorder) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run ended with %v", err)
-		}
-	})
-	return r
+	return &running{Recorder: inventorytest.Start(t, i), t: t, in: h.namespace}
 }
 
 // told waits until a cluster is there, without a fault.
 func (r *running) told(name string) inventory.Cluster {
 	r.t.Helper()
-	var c inventory.Cluster
-	eventually(r.t, func() error {
-		var ok bool
-		if c, ok = r.Clusters()[r.in+"/"+name]; !ok || r.Faults()[r.in+"/"+name] != nil {
-			return fmt.Errorf("cluster %q is not told, or at fault: %v", name, r.Events())
-		}
-		return nil
-	})
-	return c
+	return r.Told(r.t, r.in+"/"+name)
 }
 
 // faulty waits until a cluster has a fault.
 func (r *running) faulty(name, want string) {
 	r.t.Helper()
-	eventually(r.t, func() error {
-		if got := fmt.Sprint(r.Faults()[r.in+"/"+name]); !strings.Contains(got, want) {
-			return fmt.Errorf("the fault of cluster %q is %s, want …%s…", name, got, want)
-		}
-		return nil
-	})
-}
-
-// connect runs a connection until the test ends.
-func connect(t *testing.T, c inventory.Cluster) *connection.Connection {
-	t.Helper()
-	conn := connection.New(c.Spec, c.Source, connection.Options{ProbeInterval: 500 * time.Millisecond})
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { conn.Run(ctx); close(ended) }()
-	t.Cleanup(func() { cancel(); <-ended })
-	return conn
-}
-
-func isReady(conn *connection.Connection) error {
-	state := conn.State()
-	if !meta.IsStatusConditionTrue(state.Conditions, "Ready") {
-		return fmt.Errorf("it is not ready: %+v", state.Conditions)
-	}
-	return nil
+	r.Faulty(r.t, r.in+"/"+name, want)
 }

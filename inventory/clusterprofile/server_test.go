@@ -282,15 +282,15 @@ func TestConnectionsByAPlugin(t *testing.T) {
 		h.profile(t, name, nil, object{"conditions": condition("True"), "accessProviders": []any{entry("files", alpha.Server, alpha.CA(), object{"clusterName": name})}})
 	}
 	r := h.run(t, &clusterprofile.Inventory{Config: h.AdminConfig(), Namespace: h.namespace, Providers: []exec.Provider{p.Provider}})
-	connect(t, r.told("hung")) // which harms no other
-	conn := connect(t, r.told("alpha"))
+	inventorytest.Connect(t, r.told("hung")) // which harms no other
+	conn := inventorytest.Connect(t, r.told("alpha"))
 	as := func(name string) {
 		t.Helper()
 		eventually(t, func() error {
 			if s := conn.State().Subject; s != user(name) && !strings.HasSuffix(s, ":"+name) {
 				return fmt.Errorf("it runs as %q, want %q: %+v", s, user(name), conn.State().Conditions)
 			}
-			return checkReady(conn.State().ExpiresAt, isReady(conn))
+			return checkReady(conn.State().ExpiresAt, inventorytest.Ready(conn))
 		})
 	}
 	as("one")
@@ -315,7 +315,7 @@ func TestConnectionsByAPlugin(t *testing.T) {
 		if c := conn.State().Condition("CredentialFresh"); c.Status != metav1.ConditionFalse {
 			return fmt.Errorf("it does not say that the new credential is refused: %+v", c)
 		}
-		return isReady(conn)
+		return inventorytest.Ready(conn)
 	})
 	as("two")
 	p.token(t, "renamed", short("one", time.Hour))

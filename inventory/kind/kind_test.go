@@ -1,7 +1,6 @@
 package kind_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,25 +112,16 @@ func kubeconfig(ca, token string) string {
 
 // running is an inventory on a clock of its own.
 type running struct {
-	inventorytest.Recorder
+	*inventorytest.Recorder
 	t     *testing.T
 	clock *testingclock.FakeClock
 }
 
 func run(t *testing.T, i *kind.Inventory) *running {
 	t.Helper()
-	r := &running{t: t, clock: testingclock.NewFakeClock(time.Unix(1_000_000, 0))}
-	i.Clock = r.clock
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- i.Run(ctx, &r.Recorder) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run ended with %v", err)
-		}
-	})
-	return r
+	clock := testingclock.NewFakeClock(time.Unix(1_000_000, 0))
+	i.Clock = clock
+	return &running{Recorder: inventorytest.Start(t, i), t: t, clock: clock}
 }
 
 // poll lets an interval pass, and waits until what it told so far is what is wanted.

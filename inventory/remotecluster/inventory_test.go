@@ -12,15 +12,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	authorizationv1 "k8s.io/api/authorization/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/fleettest/inventorytest"
+	"github.com/hawser-io/hawser/internal/kinds"
 	places "github.com/hawser-io/hawser/inventory"
 	inventory "github.com/hawser-io/hawser/inventory/remotecluster"
 )
@@ -32,26 +30,15 @@ const patience = 30 * time.Second
 // adminOf installs the kind in a cluster.
 func adminOf(t *testing.T, cluster *fleettest.Cluster) client.Client {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	scheme, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
 	admin, err := client.New(cluster.AdminConfig(), client.Options{Scheme: scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile("../../config/crd/hawser.io_remoteclusters.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	crd := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(text, &crd.Object); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Create(t.Context(), crd); client.IgnoreAlreadyExists(err) != nil {
-		t.Fatal(err)
-	}
-	fleettest.Eventually(t, patience, func() error { return admin.List(t.Context(), &v1alpha1.RemoteClusterList{}) })
+	cluster.Install(t, "../../config/crd/hawser.io_remoteclusters.yaml")
 	return admin
 }
 

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/grant"
 	"github.com/hawser-io/hawser/internal/bench"
 	"github.com/hawser-io/hawser/member"
@@ -174,16 +175,7 @@ func (s *scene) tokens() error {
 func (s *scene) await(every time.Duration, done func() bool) error {
 	ctx, cancel := context.WithTimeout(s.Ctx, 15*time.Minute)
 	defer cancel()
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-	return nil
+	return fleettest.Until(ctx, every, bench.Done(done))
 }
 
 // set installs what the controllers need, and the namespaces.

@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync/atomic"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,24 +34,7 @@ func (s *scene) kinds() error {
 	if err != nil {
 		return err
 	}
-	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		obj := &unstructured.Unstructured{}
-		if err := decoder.Decode(&obj.Object); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return fmt.Errorf("reading the kinds: %w", err)
-		}
-		if len(obj.Object) == 0 {
-			continue
-		}
-		if err := s.admin.Create(s.Ctx, obj); err != nil {
-			return fmt.Errorf("making %s: %w", obj.GetName(), err)
-		}
-	}
-	return bench.Until(s.Ctx, "the kinds", func() bool {
-		return s.admin.List(s.Ctx, &v1alpha1.AccessGrantList{}) == nil && s.admin.List(s.Ctx, &v1alpha1.TrustedIssuerList{}) == nil
-	})
+	return s.cluster.Apply(s.Ctx, text)
 }
 
 // start runs the controller as hawser member controllers does, until end is called.

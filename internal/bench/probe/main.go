@@ -23,6 +23,7 @@ import (
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/internal/bench"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/internal/manager"
 )
 
@@ -128,7 +129,7 @@ func fill(ctx context.Context, f *fleet.Links, targets []bench.Target, interval 
 // writes runs a whole manager over 500 RemoteClusters, and counts the changes of any of them while nothing happens.
 func writes(b *bench.Bench, targets []bench.Target) error {
 	hub := targets[0]
-	if err := b.Install(hub.Admin); err != nil {
+	if err := b.Install(hub.Cluster); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(b.Ctx)
@@ -171,7 +172,7 @@ func ready(all v1alpha1.RemoteClusterList) (n int) {
 func countChanges(ctx context.Context, hub bench.Target, since string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, rest)
 	defer cancel()
-	scheme, err := manager.Scheme()
+	scheme, err := kinds.Scheme()
 	if err != nil {
 		return 0, err
 	}

@@ -67,14 +67,15 @@ type scene struct {
 }
 
 func (s *scene) set() error {
-	var err error
-	if _, s.primary, err = s.Cluster("primary"); err != nil {
+	primary, admin, err := s.Cluster("primary")
+	if err != nil {
 		return err
 	}
+	s.primary = admin
 	if s.alpha, _, err = s.Cluster("alpha"); err != nil {
 		return err
 	}
-	if err := s.Install(s.primary); err != nil {
+	if err := s.Install(primary); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(s.Ctx)

@@ -32,7 +32,8 @@ const (
 // Finding is what one check found.
 type Finding struct {
 	// Check names what was looked at: spec, credential, dns, proxy, tcp, tls, kubernetes, clock,
-	// identity, pin, verbs, versions, controllers, expiry, duplicate or manager.
+	// identity, pin, verbs, versions, controllers, expiry, duplicate or manager; and, looked at over
+	// there by package cli, issuer, grant or gate.
 	Check    string   `json:"check"`
 	Severity Severity `json:"severity"`
 	Message  string   `json:"message"`
@@ -131,9 +132,28 @@ func (e *examination) revive() string {
 	case v1alpha1.AuthEKS:
 		return "hawser aws check " + e.name()
 	case v1alpha1.AuthOIDC:
-		return "look at what the cluster believes and grants: hawser grants explain hawser-from-" + e.Local + " --remote-context CONTEXT, kubectl get trustedissuers there, and the log of its gate; " + e.rejoin() + " makes them anew"
+		return e.entered()
 	case v1alpha1.AuthExec:
 		return "run the plugin by hand as the operator's file has it (hawser manager --exec-providers), and look at what it yields"
+	}
+	return e.rejoin()
+}
+
+// entered is how to find out what the cluster that is entered has against an identity that it should trust.
+func (e *examination) entered() string {
+	look := "hawser check " + e.name() + " --remote-context CONTEXT looks at the issuer and the grant over there; "
+	if auth := e.Cluster.Spec.Auth.OIDC; auth != nil && auth.Exchange != nil {
+		look += "kubectl --context CONTEXT -n " + v1alpha1.Namespace + " logs deploy/" + v1alpha1.GateServiceAccount + " says what its gate refused; "
+	} else {
+		look += "its API server has to be given what hawser trust render prints there; "
+	}
+	return look + e.rejoin() + " makes issuer and grant anew"
+}
+
+// permit is how the identity gets the rights that it lacks.
+func (e *examination) permit() string {
+	if e.Cluster.Spec.Auth.Type == v1alpha1.AuthOIDC { // they are bound by an AccessGrant
+		return e.entered()
 	}
 	return e.rejoin()
 }
@@ -204,6 +224,10 @@ func (e *examination) inputRepair(reason string) string {
 		return fmt.Sprintf("kubectl -n %s label secret %s %s=true", e.Namespace, secret, v1alpha1.CredentialsLabel)
 	case v1alpha1.ReasonInputForbidden:
 		return "run it as somebody who may get Secrets in that namespace"
+	case v1alpha1.ReasonAudienceShared:
+		return "kubectl edit remotecluster " + e.name() + " (spec.auth.oidc.audience)"
+	case v1alpha1.ReasonTokenFailed: // nobody over there has been asked yet
+		return "mend what the message names, in this cluster; it is the same for the manager: kubectl -n " + e.Namespace + " logs deploy/hawser"
 	}
 	return e.revive()
 }

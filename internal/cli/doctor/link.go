@@ -13,6 +13,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/credential/mtls"
 )
 
 // checkLink connects with the credential at rest, over a connection of its own, and asks what that may do.
@@ -30,9 +31,7 @@ func (e *examination) checkLink(ctx context.Context) {
 	if e.tellIdentity() {
 		e.tellVerbs()
 		e.tellVersions()
-		if e.Cluster.Spec.Auth.RenewsByCSR() {
-			e.tellControllers(ctx, conn)
-		}
+		e.tellControllers(ctx, conn)
 	}
 }
 
@@ -121,7 +120,7 @@ func (e *examination) tellVerbs() {
 		e.ok("verbs", "all %d that it needs are allowed", len(e.spec.Checks))
 	case metav1.ConditionFalse:
 		why, _, _ := strings.Cut(authorized.Message, ". Repair it:")
-		e.add("verbs", Error, e.rejoin(), "%s", why)
+		e.add("verbs", Error, e.permit(), "%s", why)
 	default:
 		e.add("verbs", Warning, "try again: hawser check "+e.name(), "could not be asked for: %s", authorized.Message)
 	}
@@ -141,6 +140,8 @@ func (e *examination) tellVersions() {
 	}
 	remote, err := version.ParseGeneric(e.state.KubernetesVersion)
 	switch {
+	case e.state.Condition(v1alpha1.Compatible).Reason == v1alpha1.ReasonVersionUntested && !remote.LessThan(policyKubernetes):
+		e.add("versions", Warning, "upgrade Hawser", "%s", e.state.Condition(v1alpha1.Compatible).Message)
 	case err != nil:
 		e.add("versions", Warning, "grant system:public-info-viewer there: kubectl --context CONTEXT create clusterrolebinding version --clusterrole system:public-info-viewer --group system:authenticated", "the cluster does not tell its version")
 	case remote.LessThan(policyKubernetes):
@@ -165,24 +166,34 @@ func here(v string) string {
 	return fmt.Sprintf(", %s here", v)
 }
 
-// controllersFresh is how old the Lease of the member controllers may be; package mtls asks the same.
-const controllersFresh = time.Minute
-
-// tellControllers says whether somebody will approve the next renewal of a certificate.
+// tellControllers says whether somebody acts there on what people write: approves the next renewal of a certificate,
+// carries out grants and takes them back. Nobody else says it: without them no status changes any more.
 func (e *examination) tellControllers(ctx context.Context, conn *connection.Connection) {
+	auth := e.Cluster.Spec.Auth
 	leases, err := coordinationv1client.NewForConfig(conn.Config())
 	if err != nil {
 		e.add("controllers", Skipped, "", "could not be asked for: %s", err)
 		return
 	}
 	lease, err := leases.Leases(v1alpha1.Namespace).Get(ctx, v1alpha1.MemberControllersLease, metav1.GetOptions{})
+	stopped := "they have never run"
+	if err == nil {
+		stopped = mtls.ControllersStopped(lease, e.Clock.Now())
+	}
 	switch {
-	case apierrors.IsNotFound(err), err == nil && (lease.Spec.RenewTime == nil || e.Clock.Since(lease.Spec.RenewTime.Time) > controllersFresh):
+	case err == nil && stopped == "":
+		e.ok("controllers", "the member controllers run there: they approve renewals and carry out grants")
+	case auth.RenewsByCSR() && (err == nil || apierrors.IsNotFound(err)):
 		e.add("controllers", Error, "run hawser member controllers there, or: "+e.rejoin()+" --auth mtls --renew watch",
-			"the member controllers do not run there, and nobody else approves the renewal of the certificate")
-	case err != nil:
-		e.add("controllers", Warning, e.rejoin(), "could not be asked for: %s", err)
+			"the member controllers do not run there (%s), and nobody else approves the renewal of the certificate", stopped)
+	case err == nil, apierrors.IsNotFound(err) && auth.Type == v1alpha1.AuthOIDC:
+		e.add("controllers", Warning, "kubectl --context CONTEXT -n "+v1alpha1.Namespace+" get pods; or run hawser member controllers there",
+			"the member controllers do not run there (%s): nothing is made of grants, and nothing removed, whatever their status says", stopped)
+	case apierrors.IsNotFound(err): // nobody there needs them
+	case apierrors.IsForbidden(err) && auth.Type == v1alpha1.AuthOIDC:
+		e.add("controllers", Skipped, "", "the grant does not let the connection look whether the member controllers run there: hawser check %s --remote-context CONTEXT does, with your own rights", e.name())
+	case apierrors.IsForbidden(err) && !auth.RenewsByCSR(): // what a member install gives more, Authorized speaks of
 	default:
-		e.ok("controllers", "the member controllers run there, and approve renewals")
+		e.add("controllers", Warning, e.rejoin(), "could not be asked for: %s", err)
 	}
 }

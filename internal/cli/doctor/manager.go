@@ -80,10 +80,12 @@ func (e *examination) managerRepair(c metav1.Condition) string {
 	switch c.Reason {
 	case v1alpha1.ReasonDNSFailed, v1alpha1.ReasonDialFailed, v1alpha1.ReasonTimeout:
 		return e.fromManager()
+	case v1alpha1.ReasonTokenFailed, v1alpha1.ReasonAudienceShared:
+		return e.inputRepair(c.Reason)
 	case v1alpha1.ReasonClockSkew:
 		return "chronyc tracking (on both sides)"
 	}
-	return e.rejoin()
+	return e.permit()
 }
 
 // fromManager is the command that looks from where the manager is.

@@ -3,12 +3,15 @@ package install
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -16,21 +19,37 @@ import (
 )
 
 // CutAccount deletes the connection's service account and makes it anew: every token of the old one
-// is dead, also those that a thief minted with a stolen one.
+// is dead, also those that a thief minted with a stolen one. It goes by the name, whoever installed the
+// account, whose labels the new one has: that of a Helm release stays the release's.
 func CutAccount(ctx context.Context, c client.Client, local string, report Report) error {
 	account := Account(local)
-	if err := remove(ctx, c, account, report); err != nil {
-		return err
+	err := c.Get(ctx, client.ObjectKeyFromObject(account), account)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading %s: %w", Describe(Account(local)), err)
+	}
+	if err == nil {
+		uid := account.UID
+		if err := c.Delete(ctx, account, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("deleting %s: %w", Describe(Account(local)), err)
+		}
+		report(Account(local), Deleted)
 	}
 	for _, obj := range member.Objects(member.Options{Local: local}) {
 		if _, ok := obj.(*corev1.ServiceAccount); !ok || obj.GetNamespace() != account.Namespace {
 			continue
 		}
-		err := applyOne(ctx, c, obj, report)
+		if len(account.Labels) > 0 {
+			obj.SetLabels(account.Labels)
+		}
+		obj.SetAnnotations(account.Annotations)
+		err := c.Create(ctx, obj, client.FieldOwner(v1alpha1.FieldManager))
 		if apierrors.IsNotFound(err) {
 			return nil // its namespace is gone too, and with it the whole member side
 		}
-		return err
+		if client.IgnoreAlreadyExists(err) != nil { // somebody was faster, and made a new one, too
+			return fmt.Errorf("creating %s: %w", Describe(Account(local)), err)
+		}
+		report(Account(local), Created)
 	}
 	return nil
 }
@@ -44,9 +63,23 @@ func Account(local string) *corev1.ServiceAccount {
 }
 
 // CutBindings deletes what gives the connection from local its rights: certificates cannot be
-// revoked, so their user loses everything instead.
+// revoked, so their user loses everything instead. Whoever installed them: those of a Helm release would
+// come back with its next upgrade.
 func CutBindings(ctx context.Context, c client.Client, local string, report Report) error {
-	return removeAll(ctx, c, local, report, "ClusterRoleBinding", "RoleBinding")
+	for _, kind := range []string{"ClusterRoleBinding", "RoleBinding"} {
+		list, err := ofConnection(ctx, c, local, kind)
+		if err != nil {
+			return err
+		}
+		for i := range list.Items {
+			uid := list.Items[i].GetUID()
+			if err := c.Delete(ctx, &list.Items[i], client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+				return fmt.Errorf("deleting %s: %w", Describe(&list.Items[i]), err)
+			}
+			report(&list.Items[i], Deleted)
+		}
+	}
+	return nil
 }
 
 // Remove deletes everything of the connection from local, and what all connections share if this
@@ -66,15 +99,19 @@ func Remove(ctx context.Context, c client.Client, local string, report Report) e
 	if err != nil || !last {
 		return err
 	}
-	for _, obj := range member.Objects(member.Options{Local: local, Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}}) {
-		if isNamespace(obj) || obj.GetLabels()[v1alpha1.LocalClusterLabel] != "" {
-			continue
-		}
+	for _, obj := range Shared(v1alpha1.CapabilityEndpoints) {
 		if err := remove(ctx, c, obj, report); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Shared are the objects that all connections into a cluster have in common, but for the namespace hawser.
+func Shared(capabilities ...v1alpha1.Capability) []client.Object {
+	return slices.DeleteFunc(member.Objects(member.Options{Local: "any", Capabilities: capabilities}), func(obj client.Object) bool {
+		return isNamespace(obj) || obj.GetLabels()[v1alpha1.LocalClusterLabel] != ""
+	})
 }
 
 // Left lists what is still there of the connection from local.
@@ -125,10 +162,29 @@ func removeAll(ctx context.Context, c client.Client, local string, report Report
 	return nil
 }
 
+// owned are the objects of a connection that Hawser made, ofConnection also those that a Helm release did.
 func owned(ctx context.Context, c client.Client, local, kind string) (*unstructured.UnstructuredList, error) {
+	list, err := ofConnection(ctx, c, local, kind)
+	if err == nil {
+		list.Items = slices.DeleteFunc(list.Items, func(u unstructured.Unstructured) bool {
+			return u.GetLabels()[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy
+		})
+	}
+	return list, err
+}
+
+func ofConnection(ctx context.Context, c client.Client, local, kind string) (*unstructured.UnstructuredList, error) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(rbacv1.SchemeGroupVersion.WithKind(kind + "List"))
-	err := c.List(ctx, list, client.MatchingLabels{v1alpha1.LocalClusterLabel: local, v1alpha1.ManagedByLabel: v1alpha1.ManagedBy})
+	ours, err := labels.NewRequirement(v1alpha1.ManagedByLabel, selection.In, []string{v1alpha1.ManagedBy, Helm})
+	if err != nil {
+		return nil, err
+	}
+	of, err := labels.NewRequirement(v1alpha1.LocalClusterLabel, selection.Equals, []string{local})
+	if err != nil {
+		return nil, err
+	}
+	err = c.List(ctx, list, client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*ours, *of)})
 	if err != nil {
 		return nil, fmt.Errorf("listing each %s of the connection from %q: %w", kind, local, err)
 	}

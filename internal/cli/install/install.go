@@ -25,6 +25,9 @@ import (
 // pollInterval is how often a change in the remote cluster is looked for.
 const pollInterval = 250 * time.Millisecond
 
+// Helm is the value of v1alpha1.ManagedByLabel by which Helm marks what is of a release.
+const Helm = "Helm"
+
 // Report is told of each object that was created, changed, left unchanged or deleted.
 type Report func(obj client.Object, what string)
 

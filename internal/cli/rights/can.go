@@ -1,6 +1,7 @@
 package rights
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,13 +15,17 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/grant"
+	"github.com/hawser-io/hawser/trust"
 )
 
 // Answer says whether somebody may do something.
 type Answer struct {
 	Subject string `json:"subject"`
 	Action  string `json:"action"`
-	Allowed bool   `json:"allowed"`
+	// Allowed is whether one of the ways is open to every token of the subject, and permitted.
+	Allowed bool `json:"allowed"`
+	// Depends is whether only ways are permitted that claims of the token may yet close.
+	Depends bool `json:"depends,omitempty"`
 	// Ways in which the subject comes in, each with its own answer. Without any it does not come in at all.
 	Ways []Way `json:"ways"`
 }
@@ -34,6 +39,9 @@ type Way struct {
 	Groups []string `json:"groups,omitempty"`
 	// Barred says why the way is closed at present, whatever its rights.
 	Barred string `json:"barred,omitempty"`
+	// Rules are the claim rules of the issuer that other claims of a token than its subject decide: where one of them
+	// does not hold, the way is closed.
+	Rules []string `json:"claimRules,omitempty"`
 	// Permitted is what the authorizers say of User and Groups, and Reason why.
 	Permitted bool   `json:"permitted"`
 	Reason    string `json:"reason,omitempty"`
@@ -51,8 +59,11 @@ func (c Cluster) Can(ctx context.Context, s Subject, a Action, now time.Time) (A
 		if w.Permitted, w.Reason, err = c.review(ctx, w.User, w.Groups, a); err != nil {
 			return Answer{}, err
 		}
-		answer.Allowed = answer.Allowed || (w.Permitted && w.Barred == "")
+		open := w.Permitted && w.Barred == ""
+		answer.Allowed = answer.Allowed || open && len(w.Rules) == 0
+		answer.Depends = answer.Depends || open
 	}
+	answer.Depends = answer.Depends && !answer.Allowed
 	return answer, nil
 }
 
@@ -98,10 +109,12 @@ func (c Cluster) ways(ctx context.Context, s Subject, now time.Time) ([]Way, err
 
 func as(how, user string) Way { return Way{How: how, User: user, Groups: groupsOf(user)} }
 
+var errNoKind = errors.New("the cluster does not know the kind")
+
 // explain says what an error on our own kinds most often means.
 func explain(what string, err error) error {
 	if meta.IsNoMatchError(err) {
-		return errors.New(what + ": the cluster does not know the kind: apply what hawser member manifests --controllers prints, or name the right cluster")
+		return fmt.Errorf("%s: %w: apply what hawser member manifests --controllers prints, or name the right cluster", what, errNoKind)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
@@ -154,6 +167,15 @@ func (c Cluster) issuerWays(ctx context.Context, issuer *v1alpha1.TrustedIssuer,
 		return nil, err
 	}
 	why := distrusted(issuer)
+	foreseen, err := trust.Foresee(&issuer.Spec, subject)
+	if err != nil {
+		foreseen.Refused = err.Error()
+	}
+	if foreseen.Refused != "" {
+		direct.Barred = "the claim rules of the issuer refuse it: " + foreseen.Refused
+		why = cmp.Or(why, direct.Barred)
+	}
+	direct.Rules = foreseen.Open
 	ways := []Way{direct}
 	for i := range grants {
 		account, ok := grant.AccountFor(&grants[i], issuer.Name, subject)
@@ -164,7 +186,7 @@ func (c Cluster) issuerWays(ctx context.Context, issuer *v1alpha1.TrustedIssuer,
 		if err != nil {
 			return nil, err
 		}
-		w.How += ", through the gate"
+		w.How, w.Rules = w.How+", through the gate", foreseen.Open
 		switch {
 		case why != "":
 			w.Barred = why

@@ -88,6 +88,35 @@ func TestCanByGrants(t *testing.T) {
 	w.eventually("can-a/shop", false, "its account was not made")
 }
 
+func TestCanNeverSaysYesWhereClaimsDecide(t *testing.T) {
+	w := newWorld(t)
+	roles := w.role("ruled-readers")
+	ti := w.issuer("ruled", "")
+	ti.Spec.ClaimRules = []v1alpha1.ClaimRule{
+		{Expression: "claims['kubernetes.io'].namespace == 'shop'", Message: "only the shop"},
+		{Expression: "!claims.sub.endsWith(':evil')", Message: "not evil"},
+	}
+	if err := w.Update(t.Context(), ti); err != nil {
+		t.Fatal(err)
+	}
+	w.gate()
+	w.grant("ruled-read", v1alpha1.AccessGrantSpec{
+		Subjects:     []v1alpha1.GrantSubject{{Issuer: &v1alpha1.GrantIssuer{Name: "ruled", SubjectPattern: "system:serviceaccount:shop:*"}}},
+		ClusterRoles: []string{"ruled-readers"}, Namespaces: inShop,
+	}, grant.World{Namespaces: shop(), Roles: roles, Issuers: map[string]grant.Issuer{"ruled": grant.IssuerOf(ti, true)}})
+	fleettest.Eventually(t, patience, func() error {
+		got, err := w.can("ruled/system:serviceaccount:shop:web", "list", "pods", "shop")
+		if err == nil && (got.Allowed || !got.Depends) {
+			err = fmt.Errorf("it says %+v", got)
+		}
+		if err == nil && (len(got.Ways) != 2 || fmt.Sprint(got.Ways[1].Rules) != "[claims['kubernetes.io'].namespace == 'shop']") {
+			t.Fatalf("it names %+v", got.Ways)
+		}
+		return err
+	})
+	w.eventually("ruled/system:serviceaccount:shop:evil", false, "the claim rules of the issuer refuse it: \"!claims.sub.endsWith(':evil')\" does not hold: not evil")
+}
+
 func TestCanSaysThatAConnectionMayNotMint(t *testing.T) {
 	w := newWorld(t)
 	roles := w.role("mint-readers")

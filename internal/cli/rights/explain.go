@@ -2,13 +2,13 @@ package rights
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/credential/mtls"
 	"github.com/hawser-io/hawser/grant"
 	"github.com/hawser-io/hawser/trust"
 )
@@ -71,7 +70,7 @@ func (c Cluster) Explain(ctx context.Context, name string, now time.Time) (Expla
 	e := &explainer{Cluster: c, now: now, issuers: map[string]*v1alpha1.TrustedIssuer{}}
 	err := c.Client.Get(ctx, client.ObjectKey{Name: name}, &e.grant)
 	if apierrors.IsNotFound(err) {
-		return Explanation{}, fmt.Errorf("there is no AccessGrant %q in that cluster: kubectl get accessgrants lists them", name)
+		return Explanation{}, noGrantError(name)
 	}
 	if err != nil {
 		return Explanation{}, explain(fmt.Sprintf("reading AccessGrant %q", name), err)
@@ -82,6 +81,19 @@ func (c Cluster) Explain(ctx context.Context, name string, now time.Time) (Expla
 		}
 	}
 	return e.out, nil
+}
+
+// noGrantError says that there is no grant of a name.
+type noGrantError string
+
+func (name noGrantError) Error() string {
+	return fmt.Sprintf("there is no AccessGrant %q in that cluster: kubectl get accessgrants lists them", string(name))
+}
+
+// IsNoGrant reports whether an error of Explain says that there is no such grant, or no such kind.
+func IsNoGrant(err error) bool {
+	var none noGrantError
+	return errors.As(err, &none) || errors.Is(err, errNoKind)
 }
 
 // explainer gathers an Explanation. Of connections it needs to know nothing: it looks for what was made, not at what for.
@@ -196,28 +208,23 @@ func (e *explainer) state(ctx context.Context) error {
 				"the grant ended at %s: everything that was made of it is removed", g.Spec.EndsAt.UTC().Format(time.RFC3339))
 		}
 	}
-	run, known, err := e.controllersRun(ctx)
-	switch {
-	case err != nil:
+	stopped, err := e.Stopped(ctx, e.now)
+	known, err := e.mayOf("the Lease of the member controllers", err)
+	if err != nil {
 		return err
-	case known && !run:
+	}
+	switch {
+	case known && stopped != "":
 		e.halted = true
-		e.find("hawser member controllers, in that cluster, with the rights of hawser member manifests --controllers", "the member controllers do not run there: nothing is made of grants, and nothing removed")
+		then := ""
+		if e.out.Reason != "" {
+			then = fmt.Sprintf(", and what its status says (%s) is of then", e.out.Reason)
+		}
+		e.find(StartControllers, "the member controllers do not run there (%s): nothing is made of grants, and nothing removed%s", stopped, then)
 	case ready == nil || g.Status.ObservedGeneration < g.Generation:
 		e.find("look again in a moment; then at the log of the member controllers", "the member controllers have not seen its newest spec yet")
 	}
 	return nil
-}
-
-// controllersRun reports whether somebody acts on grants. known is false where the person may not look.
-func (e *explainer) controllersRun(ctx context.Context) (run, known bool, err error) {
-	var lease coordinationv1.Lease
-	err = e.Client.Get(ctx, client.ObjectKey{Namespace: v1alpha1.Namespace, Name: v1alpha1.MemberControllersLease}, &lease)
-	if apierrors.IsNotFound(err) {
-		return false, true, nil
-	}
-	known, err = e.may("the Lease of the member controllers", err)
-	return known && mtls.ControllersAlive(&lease, e.now), known, err
 }
 
 // mayOf is may for an error that says already what was read.

@@ -76,7 +76,7 @@ func (e *explainer) issuer(ctx context.Context, s v1alpha1.GrantIssuer) (string,
 		}
 	case !slices.Contains(e.out.Unknown, fmt.Sprintf("TrustedIssuer %q", s.Name)):
 		if !e.reported(s.Name) {
-			e.find("make a TrustedIssuer of that name: docs/trust.md has examples", "there is no TrustedIssuer %q: nobody of it comes in", s.Name)
+			e.find("kubectl get trustedissuers shows which there are; make one of that name (docs/trust.md has examples), or let hawser join --auth oidc make it, in the local cluster", "there is no TrustedIssuer %q: nobody of it comes in", s.Name)
 		}
 		return "not at all yet", nil
 	}

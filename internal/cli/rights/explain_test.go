@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -170,8 +171,18 @@ func TestExplainSaysThatNothingActsOnGrants(t *testing.T) {
 	w := newWorld(t)
 	w.grant("alone", v1alpha1.AccessGrantSpec{Subjects: []v1alpha1.GrantSubject{{User: "joe"}}, ClusterRoles: []string{"view"}, WholeCluster: true}, grant.World{})
 	e := w.explain("alone")
-	if len(e.Findings) != 1 || !strings.Contains(e.Findings[0].What, "the member controllers do not run") || !e.WholeCluster || len(e.Rules) == 0 {
+	if len(e.Findings) != 1 || !strings.Contains(e.Findings[0].What, "the member controllers do not run there (they have never run)") || !e.WholeCluster || len(e.Rules) == 0 {
 		t.Errorf("%+v", e)
+	}
+	seen := time.Now().Add(-12 * time.Minute)
+	w.create(&coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.MemberControllersLease},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("test"), RenewTime: &metav1.MicroTime{Time: seen}},
+	})
+	e = w.explain("alone")
+	if len(e.Findings) != 1 || !strings.Contains(e.Findings[0].What, "they last renewed their Lease at "+seen.UTC().Format(time.RFC3339)+", 12m") ||
+		!strings.Contains(e.Findings[0].What, "what its status says (Granted) is of then") || !strings.Contains(e.Findings[0].Repair, "kubectl -n hawser get pods") {
+		t.Errorf("of a Lease that nobody renews any more: %+v", e.Findings)
 	}
 	if _, err := w.asked.Explain(t.Context(), "nowhere", time.Now()); err == nil || !strings.Contains(err.Error(), `there is no AccessGrant "nowhere"`) {
 		t.Errorf("error %v", err)

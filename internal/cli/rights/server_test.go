@@ -2,9 +2,7 @@ package rights_test
 
 import (
 	"context"
-	"errors"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,18 +10,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/grant"
 	"github.com/hawser-io/hawser/internal/cli/rights"
+	"github.com/hawser-io/hawser/internal/kinds"
 )
 
 func TestMain(m *testing.M) { os.Exit(fleettest.Run(m, "remote")) }
@@ -39,8 +34,8 @@ type world struct {
 
 func reach(t *testing.T, config *rest.Config) (client.Client, rights.Cluster) {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	scheme, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
 	c, err := client.New(config, client.Options{Scheme: scheme})
@@ -52,24 +47,9 @@ func reach(t *testing.T, config *rest.Config) (client.Client, rights.Cluster) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t}
-	w.Client, w.asked = reach(t, fleettest.Use(t, "remote").AdminConfig())
-	for _, kind := range []string{"trustedissuers", "accessgrants"} {
-		text, err := os.ReadFile(filepath.Join("../../../config/crd", "hawser.io_"+kind+".yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		crd := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal(text, &crd.Object); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(crd), client.FieldOwner("test"), client.ForceOwnership); err != nil {
-			t.Fatal(err)
-		}
-	}
-	fleettest.Eventually(t, patience, func() error {
-		return errors.Join(w.List(t.Context(), &v1alpha1.AccessGrantList{}), w.List(t.Context(), &v1alpha1.TrustedIssuerList{}))
-	})
+	w, remote := &world{t: t}, fleettest.Use(t, "remote")
+	w.Client, w.asked = reach(t, remote.AdminConfig())
+	remote.Install(t, "../../../config/crd/hawser.io_trustedissuers.yaml", "../../../config/crd/hawser.io_accessgrants.yaml")
 	for _, name := range []string{v1alpha1.Namespace, v1alpha1.GrantsNamespace, "shop"} {
 		if err := w.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); client.IgnoreAlreadyExists(err) != nil {
 			t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/grant"
+	"github.com/hawser-io/hawser/internal/guard"
 )
 
 // reconciler holds what the controller works with.
@@ -29,7 +30,7 @@ type reconciler struct {
 	client client.Client
 	// live reads past the cache, which holds only what carries Hawser's label.
 	live   client.Reader
-	guard  *guard
+	guard  *guard.Policy
 	clock  clock.Clock
 	usable func(*v1alpha1.TrustedIssuer) bool
 }
@@ -46,10 +47,11 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if g.DeletionTimestamp != nil {
-		return reconcile.Result{}, r.finish(ctx, &g, there)
+	if g.DeletionTimestamp != nil { // and waits for somebody else, or for what it owns
+		_, err := r.carryOut(ctx, g.Name, grant.ChangesTo(nil, there))
+		return reconcile.Result{}, errors.Join(err, r.release(ctx, &g))
 	}
-	if err := r.setFinalizer(ctx, &g, controllerutil.AddFinalizer); err != nil {
+	if err := r.release(ctx, &g); err != nil {
 		return reconcile.Result{}, err
 	}
 	if grant.Ended(&g, r.clock.Now()) {
@@ -70,7 +72,7 @@ func (r *reconciler) carry(ctx context.Context, g *v1alpha1.AccessGrant, there [
 	if err != nil {
 		return outcome{}, err
 	}
-	unguarded := r.guard.missing(ctx)
+	unguarded := r.guard.Missing(ctx)
 	for {
 		wanted, err := grant.For(g, world.World)
 		if err != nil {
@@ -90,16 +92,8 @@ func (r *reconciler) carry(ctx context.Context, g *v1alpha1.AccessGrant, there [
 	}
 }
 
-// finish takes back what was made of a deleted grant, and lets it go once nothing is left.
-func (r *reconciler) finish(ctx context.Context, g *v1alpha1.AccessGrant, there []client.Object) error {
-	if len(there) > 0 {
-		_, err := r.carryOut(ctx, g.Name, grant.ChangesTo(nil, there))
-		return err // the end of each comes as an event
-	}
-	return r.setFinalizer(ctx, g, controllerutil.RemoveFinalizer)
-}
-
-// sweep removes what is left of a grant that is gone, also of one that was deleted past its finalizer.
+// sweep removes at once what is left of a grant that is gone, rights first. The garbage collector would do it
+// as well, in some order and in its own time.
 func (r *reconciler) sweep(ctx context.Context, name string) error {
 	there, err := r.madeFor(ctx, name)
 	if err != nil || len(there) == 0 {
@@ -113,14 +107,16 @@ func (r *reconciler) sweep(ctx context.Context, name string) error {
 	return err
 }
 
-func (r *reconciler) setFinalizer(ctx context.Context, g *v1alpha1.AccessGrant, change func(client.Object, string) bool) error {
+// release takes off the finalizer that earlier versions put on: a grant owns what was made of it, so that the
+// garbage collector takes that back, also where no controller runs any more.
+func (r *reconciler) release(ctx context.Context, g *v1alpha1.AccessGrant) error {
 	before := g.DeepCopy()
-	if !change(g, v1alpha1.GrantFinalizer) {
+	if !controllerutil.RemoveFinalizer(g, v1alpha1.GrantFinalizer) {
 		return nil
 	}
 	err := r.client.Patch(ctx, g, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("changing the finalizer of AccessGrant %q: %w", g.Name, err)
+		return fmt.Errorf("removing the finalizer of AccessGrant %q: %w", g.Name, err)
 	}
 	return nil
 }

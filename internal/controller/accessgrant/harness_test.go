@@ -1,7 +1,6 @@
 package accessgrant
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,20 +14,18 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/config/crd"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -48,24 +45,12 @@ func enter(t *testing.T, name string, o member.ControllerOptions, skip func(clie
 	t.Helper()
 	e := &entered{T: t, cluster: fleettest.Use(t, name)}
 	e.admin = e.as("")
-	kinds, err := crd.YAML(crd.TrustedIssuers, crd.AccessGrants)
+	crds, err := crd.YAML(crd.TrustedIssuers, crd.AccessGrants)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, doc := range bytes.Split(kinds, []byte("---\n")) {
-		var u unstructured.Unstructured
-		if err := yaml.UnmarshalStrict(doc, &u.Object); err != nil {
-			t.Fatal(err)
-		}
-		if u.Object == nil {
-			continue
-		}
-		if err := e.admin.Create(t.Context(), &u); client.IgnoreAlreadyExists(err) != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, list := range []client.ObjectList{&v1alpha1.AccessGrantList{}, &v1alpha1.TrustedIssuerList{}} {
-		fleettest.Eventually(t, patience, func() error { return e.admin.List(t.Context(), list) })
+	if err := e.cluster.Apply(t.Context(), crds); err != nil {
+		t.Fatal(err)
 	}
 	for _, obj := range member.ControllerObjects(o) {
 		if skip != nil && skip(obj) {
@@ -81,8 +66,8 @@ func enter(t *testing.T, name string, o member.ControllerOptions, skip func(clie
 
 func newScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	scheme, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return scheme
@@ -102,15 +87,7 @@ func (e *entered) start() {
 	if err := SetupWithManager(e.Context(), mgr, Options{}); err != nil {
 		e.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	e.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			e.Errorf("the manager ended with: %v", err)
-		}
-	})
+	fleettest.Background(e, "the manager", mgr.Start)
 }
 
 // as is a client with the rights of a user; empty is the admin.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -21,6 +23,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/grant"
+	"github.com/hawser-io/hawser/internal/guard"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -53,7 +56,8 @@ func TestGrants(t *testing.T) {
 		"what somebody else made is left alone":                      testNameTaken,
 		"a grant ends by itself":                                     testEnd,
 		"a token of a deleted grant dies":                            testDelete,
-		"a grant without its finalizer leaves nothing either":        testSweep,
+		"what a grant that is gone has left goes":                    testSweep,
+		"what an earlier version made is owned, and not held":        testEarlier,
 		"an issuer that is not believed lets nobody in":              testIssuer,
 		"the status tells the effective verbs":                       testStatus,
 		"nothing is written twice":                                   testQuiet,
@@ -108,17 +112,19 @@ func testCertificate(e *entered) {
 	if _, err := e.mint(user, account); !apierrors.IsForbidden(err) {
 		e.Fatalf("before: got %v, want a refusal", err)
 	}
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "hawser-connect-from-cert", Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy, v1alpha1.LocalClusterLabel: "cert"}},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "hawser-connect"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: v1alpha1.MemberUser("cert")}},
+	for _, by := range []string{v1alpha1.ManagedBy, "Helm"} { // whoever installed the member side
+		binding := &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: "hawser-connect-from-cert", Labels: map[string]string{v1alpha1.ManagedByLabel: by, v1alpha1.LocalClusterLabel: "cert"}},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "hawser-connect"},
+			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: v1alpha1.MemberUser("cert")}},
+		}
+		e.create(binding)
+		e.awaitToken(user, account)
+		if err := e.admin.Delete(e.Context(), binding); err != nil { // as hawser revoke does
+			e.Fatal(err)
+		}
+		e.await("refused after the revocation", func() bool { _, err := e.mint(user, account); return apierrors.IsForbidden(err) })
 	}
-	e.create(binding)
-	e.awaitToken(user, account)
-	if err := e.admin.Delete(e.Context(), binding); err != nil { // as hawser revoke does
-		e.Fatal(err)
-	}
-	e.await("refused after the revocation", func() bool { _, err := e.mint(user, account); return apierrors.IsForbidden(err) })
 }
 
 func testRevoked(e *entered) {
@@ -270,7 +276,7 @@ func testNameTaken(e *entered) {
 		e.Fatal(err)
 	}
 	theirs := wanted.Objects[0].(*rbacv1.RoleBinding)
-	theirs.Labels, theirs.Subjects[0].Name = nil, "bob"
+	theirs.Labels, theirs.OwnerReferences, theirs.Subjects[0].Name = nil, nil, "bob"
 	e.create(theirs)
 	g = e.grant("taken", func(s *v1alpha1.AccessGrantSpec) { *s = g.Spec })
 	e.awaitReason(g, v1alpha1.ReasonNameTaken)
@@ -324,6 +330,59 @@ func testDelete(e *entered) {
 	}
 }
 
+// testEarlier is about grants that were held by a finalizer, and objects that nothing owned.
+func testEarlier(e *entered) {
+	in := e.namespace("earlier", nil)
+	g := e.grant("earlier", func(s *v1alpha1.AccessGrantSpec) {
+		s.Subjects, s.Namespaces = []v1alpha1.GrantSubject{localSubject("x", "shop"), {User: "ann"}}, named(in)
+	})
+	e.awaitReason(g, v1alpha1.ReasonGranted)
+	account := grant.AccountName(g.Name, g.Spec.Subjects[0])
+	before := e.uid(account)
+	for _, obj := range e.made(g.Name) {
+		e.change(obj, func() { obj.SetOwnerReferences(nil) })
+	}
+	e.change(g, func() { g.Finalizers = []string{v1alpha1.GrantFinalizer}; metav1.SetMetaDataAnnotation(&g.ObjectMeta, "x", "y") })
+	e.await("the grant is held by nothing", func() bool { e.reread(g); return len(g.Finalizers) == 0 })
+	e.await("the grant owns what was made of it", func() bool {
+		made := e.made(g.Name)
+		for _, obj := range made {
+			if owners := obj.GetOwnerReferences(); len(owners) != 1 || owners[0].UID != g.UID || owners[0].BlockOwnerDeletion != nil {
+				return false
+			}
+		}
+		return len(made) == 4
+	})
+	if e.uid(account) != before {
+		e.Error("the account was made anew, and with it every token is dead")
+	}
+}
+
+// TestAGrantIsTakenBackWhereNoControllerRuns leaves it to the garbage collector.
+func TestAGrantIsTakenBackWhereNoControllerRuns(t *testing.T) {
+	const name = "uncontrolled"
+	var e *entered
+	var holder client.Client
+	var in string
+	t.Run("as long as one runs", func(sub *testing.T) {
+		run := enter(sub, "alpha", member.ControllerOptions{}, nil)
+		e = &entered{t, run.cluster, run.admin} // lives on
+		in = e.namespace("uncontrolled", nil)
+		g := e.grant(name, func(s *v1alpha1.AccessGrantSpec) {
+			s.Subjects, s.Namespaces = []v1alpha1.GrantSubject{localSubject("x", "shop"), {User: "ann"}}, named(in)
+		})
+		holder = e.with(e.cluster.TokenConfig(e.awaitToken(e.as(connectionUser("x")), grant.AccountName(g.Name, g.Spec.Subjects[0]))))
+		e.await("the token is let in", func() bool { return e.may(holder, in) })
+		e.await("the user is let in", func() bool { return e.may(e.as("ann"), in) })
+	})
+	if err := e.admin.Delete(t.Context(), &v1alpha1.AccessGrant{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+		t.Fatal(err)
+	}
+	e.await("nothing of it is left", func() bool { return len(e.made(name)) == 0 })
+	e.await("the user is refused", func() bool { return !e.may(e.as("ann"), in) })
+	e.await("the token is refused", func() bool { return !e.may(holder, in) })
+}
+
 func testSweep(e *entered) {
 	orphan := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.GrantsNamespace, Name: "swept-0123456789abcdef",
 		Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy, v1alpha1.GrantLabel: "swept"}}}
@@ -356,7 +415,16 @@ func testIssuer(e *entered) {
 			e.Fatal(err)
 		}
 	}
+	says := func(text string) func() bool {
+		return func() bool {
+			e.reread(g)
+			c := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.Ready)
+			return c != nil && strings.Contains(c.Message, text)
+		}
+	}
+	e.await("the issuer is said to be missing", says(`there is no TrustedIssuer of the name "theirs"`))
 	e.create(issuer)
+	e.await("the issuer is said to be there and not Ready", says(`TrustedIssuer "theirs" is not Ready: kubectl describe trustedissuers`))
 	say(metav1.ConditionTrue, v1alpha1.ReasonTrusted)
 	e.awaitReason(g, v1alpha1.ReasonGranted)
 	token := e.awaitToken(gate, account)
@@ -459,8 +527,8 @@ func TestWithoutThePolicyNothingIsGiven(t *testing.T) {
 		t.Errorf("given away: %v", slices.Collect(maps.Keys(made)))
 	}
 	look := func() error {
-		g := guard{live: e.as("system:serviceaccount:hawser:" + member.ControllersServiceAccount), clock: clock.RealClock{}}
-		return g.missing(t.Context())
+		g := guard.Policy{Name: member.GrantAuthorsPolicy, Live: e.as("system:serviceaccount:hawser:" + member.ControllersServiceAccount), Clock: clock.RealClock{}}
+		return g.Missing(t.Context())
 	}
 	weakened := policy.DeepCopy()
 	weakened.Spec.Validations = weakened.Spec.Validations[:3]

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,6 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/guard"
+	"github.com/hawser-io/hawser/member"
 	"github.com/hawser-io/hawser/trust"
 )
 
@@ -43,6 +46,11 @@ const (
 // the manager as Options.Cache.ByObject.
 func Cache() map[client.Object]cache.ByObject {
 	ours := labels.SelectorFromSet(labels.Set{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy})
+	// Helm writes its own name over the label of what a chart installs, as the bindings of connections.
+	installed, err := labels.NewRequirement(v1alpha1.ManagedByLabel, selection.In, []string{v1alpha1.ManagedBy, "Helm"})
+	if err != nil {
+		panic(err) // of constants
+	}
 	there := map[string]cache.Config{v1alpha1.GrantsNamespace: {}}
 	accounts := map[string]cache.Config{
 		v1alpha1.GrantsNamespace: {LabelSelector: ours},
@@ -53,7 +61,7 @@ func Cache() map[client.Object]cache.ByObject {
 		&corev1.ServiceAccount{}:     {Namespaces: accounts},
 		&rbacv1.Role{}:               {Label: ours, Namespaces: there},
 		&rbacv1.RoleBinding{}:        {Label: ours},
-		&rbacv1.ClusterRoleBinding{}: {Label: ours},
+		&rbacv1.ClusterRoleBinding{}: {Label: labels.NewSelector().Add(*installed)},
 	}
 }
 
@@ -68,7 +76,10 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	}
 	r := &reconciler{
 		client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: o.Clock, usable: trust.Usable,
-		guard: &guard{live: mgr.GetAPIReader(), clock: o.Clock},
+		guard: &guard.Policy{
+			Name: member.GrantAuthorsPolicy, Without: "nobody keeps authors of grants within their rights",
+			Live: mgr.GetAPIReader(), Clock: o.Clock,
+		},
 	}
 	for _, obj := range []client.Object{&corev1.ServiceAccount{}, &rbacv1.Role{}, &rbacv1.RoleBinding{}, &rbacv1.ClusterRoleBinding{}} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, obj, grantIndex, byLabel(v1alpha1.GrantLabel)); err != nil {

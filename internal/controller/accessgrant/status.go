@@ -14,6 +14,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/grant"
+	"github.com/hawser-io/hawser/internal/statuspatch"
 )
 
 // Bounds of the lists in a status.
@@ -50,7 +51,7 @@ func (r *reconciler) report(ctx context.Context, g *v1alpha1.AccessGrant, done o
 	if equality.Semantic.DeepEqual(before.Status, g.Status) {
 		return nil
 	}
-	if err := r.client.Status().Patch(ctx, g, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+	if err := r.client.Status().Patch(ctx, g, statuspatch.Of(g.Status)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("writing the status of AccessGrant %q: %w", g.Name, err)
 	}
 	old := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.Ready)
@@ -85,14 +86,26 @@ func conditionOf(g *v1alpha1.AccessGrant, done outcome) metav1.Condition {
 			names = append(names, describe(obj))
 		}
 		c.Reason, c.Message = v1alpha1.ReasonNameTaken, few(names)+": somebody else made that, and it is left as it is: remove or rename it"
-	case len(w.IssuersUnready) > 0:
-		c.Reason, c.Message = v1alpha1.ReasonIssuerUnready, "their subjects are not let in: there is no TrustedIssuer, or none that is Ready, of the name "+few(quoted(w.IssuersUnready))
+	case len(w.IssuersMissing)+len(w.IssuersUnready) > 0:
+		c.Reason, c.Message = v1alpha1.ReasonIssuerUnready, notBelieved(w)
 	case len(w.RolesMissing) > 0:
 		c.Reason, c.Message = v1alpha1.ReasonRolesMissing, "there is no ClusterRole "+few(quoted(w.RolesMissing))
 	default:
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonGranted, granted(g, w)
 	}
 	return c
+}
+
+// notBelieved says which issuers the subjects of a grant are not believed of, and why.
+func notBelieved(w grant.Wanted) string {
+	var parts []string
+	if len(w.IssuersMissing) > 0 {
+		parts = append(parts, "there is no TrustedIssuer of the name "+few(quoted(w.IssuersMissing)))
+	}
+	if len(w.IssuersUnready) > 0 {
+		parts = append(parts, fmt.Sprintf("TrustedIssuer %s is not Ready: kubectl describe trustedissuers says why", few(quoted(w.IssuersUnready))))
+	}
+	return strings.Join(parts, "; ") + "; their subjects are not let in"
 }
 
 func granted(g *v1alpha1.AccessGrant, w grant.Wanted) string {

@@ -13,11 +13,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -43,25 +45,30 @@ type Reconciler struct {
 	Clock  clock.PassiveClock
 	// Local is the name of the local cluster, and Namespace the one that Hawser runs in there.
 	Local, Namespace string
+	// Shards says which clusters are this replica's. Nil: all of them.
+	Shards Shards
 
-	written sync.Map // UID → *v1alpha1.AccessRequestStatus, as last written
+	queue   atomic.Pointer[workqueue.TypedRateLimitingInterface[reconcile.Request]] // nil before the controller runs
+	written sync.Map                                                                // key → written
+}
+
+// written is the status of a request as it was last written: the cache may still show an older one.
+type written struct {
+	uid    types.UID
+	status *v1alpha1.AccessRequestStatus
 }
 
 // Reconcile keeps the output of one AccessRequest in step with it, and its status with the output.
 func (r *Reconciler) Reconcile(ctx context.Context, ar *v1alpha1.AccessRequest) (reconcile.Result, error) {
-	if last, ok := r.written.Load(ar.UID); ok { // the cache may still show an older one
-		last.(*v1alpha1.AccessRequestStatus).DeepCopyInto(&ar.Status) //nolint:forcetypeassert // nothing else is stored
+	if last, _ := r.written.Load(keyOf(ar)); last != nil && last.(written).uid == ar.UID {
+		last.(written).status.DeepCopyInto(&ar.Status) //nolint:forcetypeassert // nothing else is stored
+	}
+	if err := r.release(ctx, ar); err != nil {
+		return reconcile.Result{}, err
 	}
 	if !ar.DeletionTimestamp.IsZero() {
-		return reconcile.Result{}, r.finalize(ctx, ar)
-	}
-	if !controllerutil.ContainsFinalizer(ar, v1alpha1.RequestFinalizer) {
-		before := ar.DeepCopy()
-		controllerutil.AddFinalizer(ar, v1alpha1.RequestFinalizer)
-		if err := r.Client.Patch(ctx, ar, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-			return reconcile.Result{}, fmt.Errorf("adding the finalizer to %s: %w", nameOf(ar), err)
-		}
-		before.Status.DeepCopyInto(&ar.Status)
+		r.forget(keyOf(ar)) // what was written for it is the garbage collector's
+		return reconcile.Result{}, nil
 	}
 	v, err := r.serve(ctx, ar)
 	if err != nil {
@@ -93,24 +100,38 @@ func (r *Reconciler) serve(ctx context.Context, ar *v1alpha1.AccessRequest) (ver
 		}
 	}
 	at, err := r.reach(rc.Name)
-	if err != nil {
+	var down *notReadyError
+	switch {
+	case errors.As(err, &down) && rc.Annotations[v1alpha1.RevokedAnnotation] != "":
+		r.Minter.Forget(keyOf(ar)) // its account over there is another by the time that the connection is back
+		return r.withdraw(ctx, ar, cutOff(rc))
+	case err != nil && at.Server == "":
 		return r.wait(ctx, ar, have, rc, err)
 	}
 	w := r.wantOf(ar, rc, at)
 	k := r.Minter.look(keyOf(ar), w, recovered(have, w.id, r.Clock.Now()))
+	if k.err == nil {
+		k.err = err
+	}
 	return r.settle(ctx, ar, rc, have, at, k)
 }
 
-// reach returns where a cluster is that the connection to it can be used with.
+// reach returns where a cluster is that the connection to it can be used with. Beside an error it returns an address
+// only where the cluster refuses the connection: whether it refuses the tokens that it gave out, too, is asked there.
 func (r *Reconciler) reach(name string) (credential.Endpoint, error) {
 	conn, err := usable(r.Fleet, name)
-	if err != nil {
-		if conn != nil && !conn.State().Known() {
-			return credential.Endpoint{}, errStarting
-		}
+	switch {
+	case err == nil:
+		return conn.Endpoint()
+	case conn == nil:
 		return credential.Endpoint{}, err
+	case !conn.State().Known():
+		return credential.Endpoint{}, errStarting
+	case refused(conn):
+		at, _ := conn.Endpoint() // none without a credential
+		return at, err
 	}
-	return conn.Endpoint()
+	return credential.Endpoint{}, err
 }
 
 // errStarting says that a connection knows nothing yet, as after a restart.
@@ -142,6 +163,10 @@ func lifetimeOf(ar *v1alpha1.AccessRequest) time.Duration {
 func (r *Reconciler) settle(ctx context.Context, ar *v1alpha1.AccessRequest, rc *v1alpha1.RemoteCluster, have *output, at credential.Endpoint, k known) (verdict, error) {
 	again := max(k.due.Sub(r.Clock.Now()), time.Second)
 	var refused *refusal
+	var down *notReadyError
+	if errors.As(k.err, &down) {
+		again = max(again, lookAgain) // before that, the connection says that it is back
+	}
 	switch {
 	case k.held != nil:
 		v, err := r.write(ctx, ar, rc, have, at, k)
@@ -151,6 +176,10 @@ func (r *Reconciler) settle(ctx context.Context, ar *v1alpha1.AccessRequest, rc 
 		return v, err
 	case errors.As(k.err, &refused):
 		v := no(v1alpha1.ReasonNotGranted, notGranted(ar, rc, r.Local))
+		v.again = again
+		return r.withdraw(ctx, ar, v)
+	case k.dead:
+		v := no(v1alpha1.ReasonClusterNotReady, fmt.Sprintf("cluster %q does not know the token that was written any more, and there is no other: %s", rc.Name, describe(k.err)))
 		v.again = again
 		return r.withdraw(ctx, ar, v)
 	case k.err != nil:
@@ -181,23 +210,22 @@ func (r *Reconciler) wait(ctx context.Context, ar *v1alpha1.AccessRequest, have 
 	return r.withdraw(ctx, ar, v)
 }
 
-// finalize takes the output away. Where that is not allowed any more, the garbage collector does it: the
-// request owns what was written for it.
-func (r *Reconciler) finalize(ctx context.Context, ar *v1alpha1.AccessRequest) error {
-	if !controllerutil.ContainsFinalizer(ar, v1alpha1.RequestFinalizer) {
+// release takes off the finalizer that earlier versions put on: the request owns what was written for it, so
+// that the garbage collector removes it, also where no manager runs any more.
+func (r *Reconciler) release(ctx context.Context, ar *v1alpha1.AccessRequest) error {
+	before := ar.DeepCopy()
+	if !controllerutil.RemoveFinalizer(ar, v1alpha1.RequestFinalizer) {
 		return nil
 	}
-	r.Minter.Forget(keyOf(ar))
-	if name := ar.Status.SecretName; name != "" {
-		if err := r.removeNamed(ctx, ar, name); err != nil && !apierrors.IsForbidden(err) {
-			return err
-		}
-	}
-	before := ar.DeepCopy()
-	controllerutil.RemoveFinalizer(ar, v1alpha1.RequestFinalizer)
-	if err := r.Client.Patch(ctx, ar, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+	if err := r.Client.Patch(ctx, ar, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("removing the finalizer of %s: %w", nameOf(ar), err)
 	}
-	r.written.Delete(ar.UID)
+	before.Status.DeepCopyInto(&ar.Status)
 	return nil
+}
+
+// forget drops what is known of a request that has ended.
+func (r *Reconciler) forget(key types.NamespacedName) {
+	r.Minter.Forget(key)
+	r.written.Delete(key)
 }

@@ -38,6 +38,7 @@ func (w want) jitter() float64 {
 type entry struct {
 	want     want
 	held     *held
+	dead     bool // the cluster has refused the token that was held last, and gave no other
 	err      error
 	failures int
 	due      time.Time // of the next attempt
@@ -50,6 +51,8 @@ type known struct {
 	held *held
 	// err is why there is none, or why it was not renewed. Both may be nil: nothing is known yet.
 	err error
+	// dead says that the cluster refuses the token that was handed out. Then there is none.
+	dead bool
 	// due is when to look again.
 	due time.Time
 }
@@ -65,13 +68,14 @@ const (
 type outcome struct {
 	held     *held
 	err      error
+	dead     bool  // the token that was held is refused
 	checkErr error // why the token could not be looked at, which says nothing about it
 }
 
 // ask takes what is wanted now. What was learned about something else is forgotten.
 func (e *entry) ask(w want) {
 	if e.want.id != w.id {
-		e.err, e.failures, e.due = nil, 0, time.Time{}
+		e.err, e.failures, e.due, e.dead = nil, 0, time.Time{}, false
 		if e.held != nil && e.held.id != w.id {
 			e.held = nil
 		}
@@ -96,6 +100,7 @@ func (e *entry) learn(w want, o outcome, now time.Time) {
 		return // something else is wanted by now: its attempt is due
 	}
 	e.held, e.err = o.held, o.err
+	e.dead = e.held == nil && (e.dead || o.dead)
 	var refused *refusal
 	if errors.As(o.err, &refused) {
 		e.held = nil
@@ -122,7 +127,7 @@ func (e *entry) learn(w want, o outcome, now time.Time) {
 }
 
 func (e *entry) known(now time.Time) known {
-	k := known{err: e.err, due: e.due}
+	k := known{err: e.err, due: e.due, dead: e.dead && e.err != nil}
 	if e.busy {
 		k.due = now.Add(checkEvery) // the end of the attempt is told
 	}

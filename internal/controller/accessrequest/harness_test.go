@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,11 +18,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	testingclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,8 +31,8 @@ import (
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/grant"
 	"github.com/hawser-io/hawser/internal/controller/accessrequest"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/inventory"
-	"github.com/hawser-io/hawser/inventory/clusterprofile"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -79,18 +74,11 @@ func newWorld(t *testing.T) *world {
 		local: fmt.Sprintf("local-%d", n), rc: fmt.Sprintf("alpha-%d", n), clock: testingclock.NewFakeClock(time.Now()),
 	}
 	w.admin, w.far = adminOf(t, w.Cluster), adminOf(t, w.alpha)
-	for _, file := range []string{
+	w.Install(t,
 		"../../../config/crd/hawser.io_remoteclusters.yaml", "../../../config/crd/hawser.io_accessrequests.yaml",
 		"../../../config/rbac/manager.yaml", "../../../config/rbac/requests.yaml",
 		"../../../inventory/clusterprofile/testdata/crd.yaml",
-	} {
-		applyFile(t, w.admin, file)
-	}
-	eventually(t, func() error {
-		profiles := &unstructured.UnstructuredList{}
-		profiles.SetGroupVersionKind(clusterprofile.Kind)
-		return errors.Join(w.admin.List(t.Context(), &v1alpha1.RemoteClusterList{}), w.admin.List(t.Context(), &v1alpha1.AccessRequestList{}), w.admin.List(t.Context(), profiles))
-	})
+	)
 	for _, obj := range member.Objects(member.Options{Local: w.local, Version: "v0.0.0-test"}) {
 		apply(t, w.far, obj)
 	}
@@ -108,8 +96,8 @@ func newWorld(t *testing.T) *world {
 
 func adminOf(t *testing.T, c *fleettest.Cluster) client.Client {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	scheme, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
 	admin, err := client.New(c.AdminConfig(), client.Options{Scheme: scheme})
@@ -117,25 +105,6 @@ func adminOf(t *testing.T, c *fleettest.Cluster) client.Client {
 		t.Fatal(err)
 	}
 	return admin
-}
-
-func applyFile(t *testing.T, admin client.Client, file string) {
-	t.Helper()
-	f, err := os.Open(filepath.Clean(file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	decoder := utilyaml.NewYAMLOrJSONDecoder(f, 4096)
-	for {
-		obj := &unstructured.Unstructured{}
-		if decoder.Decode(&obj.Object) != nil {
-			return
-		}
-		if len(obj.Object) > 0 {
-			apply(t, admin, obj)
-		}
-	}
 }
 
 func apply(t *testing.T, admin client.Client, obj client.Object) {
@@ -277,12 +246,15 @@ func (w *world) end() {
 		_ = w.admin.Delete(ctx, &all.Items[i])
 	}
 	for i := range all.Items {
-		for w.admin.Get(ctx, client.ObjectKeyFromObject(&all.Items[i]), &v1alpha1.AccessRequest{}) == nil && ctx.Err() == nil {
-			wait(ctx, 20*time.Millisecond)
+		err := fleettest.Until(ctx, 20*time.Millisecond, func() error {
+			if w.admin.Get(ctx, client.ObjectKeyFromObject(&all.Items[i]), &v1alpha1.AccessRequest{}) == nil {
+				return errors.New("it was not gone after its deletion")
+			}
+			return nil
+		})
+		if err != nil {
+			w.t.Errorf("AccessRequest %s: %v", all.Items[i].Name, err)
 		}
-	}
-	if ctx.Err() != nil {
-		w.t.Error("AccessRequests were not gone after their deletion")
 	}
 	var events eventsv1.EventList
 	_ = w.admin.List(ctx, &events)
@@ -312,15 +284,6 @@ func (w *world) tokens(ctx context.Context) []string {
 		}
 	}
 	return found
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // grant makes by hand what the member controllers make of an AccessGrant that lets a namespace in: the account,

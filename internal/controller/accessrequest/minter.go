@@ -2,6 +2,7 @@ package accessrequest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -163,20 +164,26 @@ func (m *Minter) attempt(key types.NamespacedName, e *entry, l *lane, todo step)
 	}
 }
 
-// try does what is to be done. A token that turns out to be dead is replaced at once.
+// try does what is to be done. A token that turns out to be dead is replaced at once; one that cannot be replaced
+// because the connection is down is looked at, since the cluster may have cut off both.
 func (m *Minter) try(ctx context.Context, w want, h *held, todo step) outcome {
+	var dead bool
 	if todo == stepCheck {
 		err := m.remote.check(ctx, w, *h)
 		if !isRefused(err) {
 			return outcome{held: h, checkErr: err}
 		}
-		h = nil
+		h, dead = nil, true
 	}
 	fresh, err := m.remote.mint(ctx, w)
-	if err != nil {
-		return outcome{held: h, err: err}
+	if err == nil {
+		return outcome{held: &fresh}
 	}
-	return outcome{held: &fresh}
+	var down *notReadyError
+	if h != nil && errors.As(err, &down) && isRefused(m.remote.check(ctx, w, *h)) {
+		h, dead = nil, true
+	}
+	return outcome{held: h, err: err, dead: dead}
 }
 
 // held is a token that was minted for a request, and proved.

@@ -140,6 +140,32 @@ func TestATokenThatDiedAndIsNotGrantedAnyMoreIsGone(t *testing.T) {
 	}
 }
 
+func TestATokenIsLookedAtWhileTheConnectionIsDown(t *testing.T) {
+	for name, age := range map[string]time.Duration{"before its renewal": 2 * checkEvery, "when it should be renewed": 40 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.ask("a", "alpha")
+			b.remote.set(func(f *fake) { f.mintErr["alpha"] = &notReadyError{"down"} })
+			b.clock.Step(age)
+			if k := b.ask("a", "alpha"); k.held == nil || k.dead {
+				t.Fatalf("of a token that is good it knows %+v", k)
+			}
+			b.remote.set(func(f *fake) { f.dead = true })
+			b.clock.Step(2 * checkEvery)
+			for range 2 { // it stays dead
+				if k := b.ask("a", "alpha"); k.held != nil || !k.dead || k.err == nil {
+					t.Errorf("of a token that died it knows %+v", k)
+				}
+				b.clock.Step(2 * checkEvery)
+			}
+			b.remote.set(func(f *fake) { f.mintErr["alpha"] = nil })
+			if k := b.ask("a", "alpha"); k.held == nil || k.dead {
+				t.Errorf("with the connection back it knows %+v", k)
+			}
+		})
+	}
+}
+
 func TestAFailedRenewalLeavesTheTokenUntilItEnds(t *testing.T) {
 	b := newBench(t)
 	b.ask("a", "alpha")

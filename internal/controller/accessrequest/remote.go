@@ -44,6 +44,12 @@ func usable(links *fleet.Links, name string) (*connection.Connection, error) {
 	return conn, nil
 }
 
+// refused reports whether a cluster that answers does not know the connection any more.
+func refused(conn *connection.Connection) bool {
+	state := conn.State()
+	return state.Condition(v1alpha1.Authenticated).Status == metav1.ConditionFalse && state.Condition(v1alpha1.Reachable).Status == metav1.ConditionTrue
+}
+
 // mint implements remote.
 func (c *cluster) mint(ctx context.Context, w want) (held, error) {
 	conn, err := usable(c.links, w.cluster)
@@ -76,10 +82,10 @@ func (c *cluster) mint(ctx context.Context, w want) (held, error) {
 	return h, nil
 }
 
-// check implements remote.
+// check implements remote. It asks a cluster that refuses the connection, too.
 func (c *cluster) check(ctx context.Context, w want, h held) error {
 	conn, err := usable(c.links, w.cluster)
-	if err != nil {
+	if err != nil && (conn == nil || !refused(conn)) {
 		return err
 	}
 	_, err = c.prove(ctx, conn, w, h.cred.Token)

@@ -37,18 +37,25 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 func (r *Reconciler) reconcileByName(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	ar := &v1alpha1.AccessRequest{}
 	err := r.Client.Get(ctx, req.NamespacedName, ar)
-	if apierrors.IsNotFound(err) { // also where somebody took our finalizer off: what it owned is collected
-		r.Minter.Forget(req.NamespacedName)
+	if apierrors.IsNotFound(err) {
+		r.forget(req.NamespacedName)
 		return reconcile.Result{}, nil
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reading AccessRequest %q in namespace %q: %w", req.Name, req.Namespace, err)
 	}
+	leave, ok := r.enter(ctx, ar.Spec.ClusterRef.Name)
+	if !ok { // another replica's; if it becomes ours, we are told
+		r.forget(req.NamespacedName)
+		return reconcile.Result{}, nil
+	}
+	defer leave()
 	return r.Reconcile(ctx, ar)
 }
 
 // bindQueue lets the minter ask for a reconcile.
 func (r *Reconciler) bindQueue(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	r.queue.Store(&queue)
 	r.Minter.tell(func(key types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: key}) })
 	return nil
 }

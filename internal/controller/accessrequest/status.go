@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/statuspatch"
 )
 
 // verdict is what there is to say of a request.
@@ -47,6 +48,12 @@ func notGranted(ar *v1alpha1.AccessRequest, rc *v1alpha1.RemoteCluster, local st
 		ar.Spec.Grant, rc.Name, local, ar.Namespace, user)
 }
 
+// cutOff is the verdict on a request for a cluster that somebody has cut off, which ends its tokens over there.
+func cutOff(rc *v1alpha1.RemoteCluster) verdict {
+	return no(v1alpha1.ReasonClusterNotReady, fmt.Sprintf("cluster %[1]q was cut off at %[2]s (hawser revoke), and with it every token that came over its connection. Let it in again: hawser join %[1]s --remote-context CONTEXT",
+		rc.Name, rc.Annotations[v1alpha1.RevokedAnnotation]))
+}
+
 // isMember reports whether a connection goes by a name that grants know without being told.
 func isMember(subject, local string) bool {
 	return subject == v1alpha1.MemberUser(local) ||
@@ -64,7 +71,7 @@ func (r *Reconciler) report(ctx context.Context, ar *v1alpha1.AccessRequest, v v
 	if equality.Semantic.DeepEqual(before.Status, ar.Status) {
 		return nil
 	}
-	if err := r.patchStatus(ctx, ar, before); err != nil {
+	if err := r.patchStatus(ctx, ar); err != nil {
 		return err
 	}
 	if (old == nil || old.Status != v.status || old.Reason != v.reason) && v.status != metav1.ConditionUnknown {
@@ -78,12 +85,12 @@ func (r *Reconciler) report(ctx context.Context, ar *v1alpha1.AccessRequest, v v
 	return nil
 }
 
-func (r *Reconciler) patchStatus(ctx context.Context, ar, before *v1alpha1.AccessRequest) error {
+func (r *Reconciler) patchStatus(ctx context.Context, ar *v1alpha1.AccessRequest) error {
 	status := ar.Status.DeepCopy()
-	if err := r.Client.Status().Patch(ctx, ar, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+	if err := r.Client.Status().Patch(ctx, ar, statuspatch.Of(status)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("writing the status of %s: %w", nameOf(ar), err)
 	}
-	r.written.Store(ar.UID, status)
+	r.written.Store(keyOf(ar), written{ar.UID, status})
 	status.DeepCopyInto(&ar.Status)
 	return nil
 }

@@ -29,6 +29,11 @@ func (r *Reconciler) write(ctx context.Context, ar *v1alpha1.AccessRequest, rc *
 	if err != nil {
 		return verdict{}, err
 	}
+	if out.Profile != nil { // where it cannot be written, no Secret is of use either
+		if _, err := r.readProfile(ctx, ar, targetOf(ar)); err != nil {
+			return r.cannotWrite(ar, err)
+		}
+	}
 	if err := r.intend(ctx, ar); err != nil {
 		return verdict{}, err
 	}
@@ -53,9 +58,8 @@ func (r *Reconciler) intend(ctx context.Context, ar *v1alpha1.AccessRequest) err
 	if ar.Status.SecretName == targetOf(ar) {
 		return nil
 	}
-	before := ar.DeepCopy()
 	ar.Status.SecretName = targetOf(ar)
-	return r.patchStatus(ctx, ar, before)
+	return r.patchStatus(ctx, ar)
 }
 
 // factsOf is what a ClusterProfile says of a cluster.

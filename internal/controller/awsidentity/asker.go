@@ -84,11 +84,14 @@ func (a *Asker) ask(name string, chain aws.Chain) Answer {
 	return e.answer
 }
 
-func (a *Asker) forget(name string) {
+// forget reports whether the identity was one that is asked about.
+func (a *Asker) forget(name string) (known bool) {
 	a.lazyInit()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	known = a.known[name] != nil
 	delete(a.known, name)
+	return known
 }
 
 func (a *Asker) poke() {

@@ -1,14 +1,12 @@
 // Package awsidentity is the controller of AWSIdentities: it says in their status
-// whether they can be taken on and which link of the chain broke, and keeps those
-// that are in use from being deleted. AWS is asked outside of the reconcile, by
-// the Asker.
+// whether they can be taken on and which link of the chain broke, and tells those
+// who name one that was deleted. AWS is asked outside of the reconcile, by the Asker.
 package awsidentity
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -23,63 +21,67 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
+	"github.com/hawser-io/hawser/internal/statuspatch"
 )
 
 // Reconciler holds what the controller works with.
 type Reconciler struct {
 	Client client.Client
-	// Live reads past the cache, before an identity is let go.
-	Live   client.Reader
 	Reader aws.Reader
 	Asker  *Asker
 	Events events.EventRecorder
 }
 
-// Reconcile writes what is known of one identity into its status, and lets a deleted one go once nothing names it.
+// Reconcile writes what is known of one identity into its status.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	var id v1alpha1.AWSIdentity
 	err := r.Client.Get(ctx, req.NamespacedName, &id)
 	if apierrors.IsNotFound(err) {
-		r.Asker.forget(req.Name)
-		return reconcile.Result{}, nil
+		return reconcile.Result{}, r.gone(ctx, req.Name)
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reading AWSIdentity %q: %w", req.Name, err)
 	}
-	users, err := usersOf(ctx, r.Client, id.Name)
-	if err == nil && len(users) == 0 && !id.DeletionTimestamp.IsZero() {
-		users, err = usersOf(ctx, r.Live, id.Name) // the cache may not have seen the newest
+	if err := r.release(ctx, &id); err != nil || !id.DeletionTimestamp.IsZero() {
+		return reconcile.Result{}, err
 	}
+	return reconcile.Result{}, r.report(ctx, &id)
+}
+
+// gone warns those who name an identity that is not there any more. Holding it until nobody does would take a
+// manager that runs: without one, nothing could be deleted.
+func (r *Reconciler) gone(ctx context.Context, name string) error {
+	if !r.Asker.forget(name) {
+		return nil // it has been gone for a while
+	}
+	users, err := usersOf(ctx, r.Client, name)
 	if err != nil {
-		return reconcile.Result{}, err
+		return err
 	}
-	if done, err := r.finalize(ctx, &id, users); done || err != nil {
-		return reconcile.Result{}, err
+	if len(users) > 0 {
+		log.FromContext(ctx).Info("AWSIdentity deleted that is named by others", "identity", name, "by", len(users))
 	}
-	return reconcile.Result{}, r.report(ctx, &id, users)
+	for _, user := range users {
+		r.Events.Eventf(user, nil, "Warning", v1alpha1.ReasonIdentityInUse, "Delete",
+			"AWSIdentity %q, which this names, was deleted: nothing is renewed by it any more. Make it again, or name another", name)
+	}
+	return nil
 }
 
-// finalize reports whether the object is gone.
-func (r *Reconciler) finalize(ctx context.Context, id *v1alpha1.AWSIdentity, users []string) (done bool, err error) {
+// release takes off the finalizer by which earlier versions held an identity that was named.
+func (r *Reconciler) release(ctx context.Context, id *v1alpha1.AWSIdentity) error {
 	before := id.DeepCopy()
-	switch {
-	case id.DeletionTimestamp.IsZero():
-		if !controllerutil.AddFinalizer(id, v1alpha1.IdentityFinalizer) {
-			return false, nil
-		}
-	case len(users) > 0:
-		return false, nil
-	case !controllerutil.RemoveFinalizer(id, v1alpha1.IdentityFinalizer):
-		return true, nil // somebody else's finalizer is what is left
+	if !controllerutil.RemoveFinalizer(id, v1alpha1.IdentityFinalizer) {
+		return nil
 	}
-	err = r.Client.Patch(ctx, id, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	err := r.Client.Patch(ctx, id, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	if client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("changing the finalizer of AWSIdentity %q: %w", id.Name, err)
+		return fmt.Errorf("removing the finalizer of AWSIdentity %q: %w", id.Name, err)
 	}
-	return !id.DeletionTimestamp.IsZero(), nil
+	return nil
 }
 
-func (r *Reconciler) report(ctx context.Context, id *v1alpha1.AWSIdentity, users []string) error {
+func (r *Reconciler) report(ctx context.Context, id *v1alpha1.AWSIdentity) error {
 	before := id.DeepCopy()
 	chain, err := aws.Resolve(ctx, r.Reader, aws.Ref{Kind: v1alpha1.KindAWSIdentity, Name: id.Name}, aws.Namespace{})
 	known := Answer{}
@@ -88,10 +90,6 @@ func (r *Reconciler) report(ctx context.Context, id *v1alpha1.AWSIdentity, users
 		known = r.Asker.ask(id.Name, chain)
 	}
 	ready := readyOf(err, known)
-	if !id.DeletionTimestamp.IsZero() {
-		ready.Reason = v1alpha1.ReasonIdentityInUse
-		ready.Message = fmt.Sprintf("it is deleted once nothing names it any more, and still named by %s. %s", list(users), ready.Message)
-	}
 	ready.ObservedGeneration = id.Generation
 	old := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.Ready)
 	if ready.Status == metav1.ConditionUnknown && old != nil && old.ObservedGeneration == id.Generation {
@@ -103,7 +101,7 @@ func (r *Reconciler) report(ctx context.Context, id *v1alpha1.AWSIdentity, users
 	if equality.Semantic.DeepEqual(before.Status, id.Status) {
 		return nil
 	}
-	if err := r.Client.Status().Patch(ctx, id, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+	if err := r.Client.Status().Patch(ctx, id, statuspatch.Of(id.Status)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("writing the status of AWSIdentity %q: %w", id.Name, err)
 	}
 	if old == nil || old.Status != ready.Status || old.Reason != ready.Reason {
@@ -148,15 +146,6 @@ func reasonOf(err error) (reason, message string) {
 		return known.Reason, known.Message()
 	}
 	return v1alpha1.ReasonAWSError, err.Error()
-}
-
-// list names the first few of many.
-func list(items []string) string {
-	const most = 5
-	if len(items) <= most {
-		return strings.Join(items, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(items[:most], ", "), len(items)-most)
 }
 
 // note fits a message into an event, which takes 1 kB.

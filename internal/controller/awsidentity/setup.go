@@ -22,8 +22,7 @@ import (
 )
 
 // SetupWithManager registers the controller and the Asker. A change of one identity is one of all
-// that are assumed from it, and a change of a user may let a deleted one go: there are few identities,
-// so each of these looks at all of them.
+// that are assumed from it: there are few identities, so each of these looks at all of them.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	all := handler.EnqueueRequestsFromMapFunc(r.allIdentities)
@@ -33,8 +32,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("awsidentity").
 		Watches(&v1alpha1.AWSIdentity{}, all, changed).
-		Watches(&v1alpha1.RemoteCluster{}, all, changed).
-		Watches(&v1alpha1.EKSInventory{}, all, changed).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.keysChanged)).
 		WatchesRawSource(source.Func(r.bindQueue)).
 		WithOptions(controller.Options{SkipNameValidation: new(true)}).
@@ -82,39 +79,6 @@ func (r *Reconciler) keysChanged(ctx context.Context, secret client.Object) []re
 	return r.allIdentities(ctx, secret)
 }
 
-// neededIdentities are those that stay, and those that lead to one that something uses. Identities that are
-// deleted and only name each other, as in a circle, need nobody.
-func neededIdentities(identities []v1alpha1.AWSIdentity, clusters []v1alpha1.RemoteCluster, inventories []v1alpha1.EKSInventory) map[string]bool {
-	var next []string
-	source := map[string][]string{}
-	for _, id := range identities {
-		source[id.Name] = ourNames(id.Spec.SourceIdentityRef)
-		if id.DeletionTimestamp.IsZero() {
-			next = append(next, id.Name)
-		}
-	}
-	for _, rc := range clusters {
-		if eks := rc.Spec.Auth.EKS; eks != nil {
-			next = append(next, ourNames(eks.IdentityRef, eks.APIIdentityRef)...)
-		}
-	}
-	for _, inv := range inventories {
-		for _, a := range inv.Spec.Accounts {
-			next = append(next, ourNames(a.IdentityRef, a.TokenIdentityRef)...)
-		}
-	}
-	needed := map[string]bool{}
-	for len(next) > 0 {
-		name := next[0]
-		next = next[1:]
-		if !needed[name] {
-			needed[name] = true
-			next = append(next, source[name]...)
-		}
-	}
-	return needed
-}
-
 // ourNames are the names of those references that are to AWSIdentities.
 func ourNames(refs ...*v1alpha1.AWSIdentityRef) (names []string) {
 	for _, r := range refs {
@@ -125,10 +89,10 @@ func ourNames(refs ...*v1alpha1.AWSIdentityRef) (names []string) {
 	return names
 }
 
-// usersOf names what an identity is named by.
-func usersOf(ctx context.Context, c client.Reader, name string) ([]string, error) {
+// usersOf are the objects that name an identity.
+func usersOf(ctx context.Context, c client.Reader, name string) ([]client.Object, error) {
 	var (
-		users       []string
+		users       []client.Object
 		clusters    v1alpha1.RemoteClusterList
 		identities  v1alpha1.AWSIdentityList
 		inventories v1alpha1.EKSInventoryList
@@ -141,20 +105,19 @@ func usersOf(ctx context.Context, c client.Reader, name string) ([]string, error
 	names := func(refs ...*v1alpha1.AWSIdentityRef) bool {
 		return slices.Contains(ourNames(refs...), name)
 	}
-	for _, rc := range clusters.Items {
-		if eks := rc.Spec.Auth.EKS; eks != nil && names(eks.IdentityRef, eks.APIIdentityRef) {
-			users = append(users, fmt.Sprintf("RemoteCluster %q", rc.Name))
+	for i := range clusters.Items {
+		if eks := clusters.Items[i].Spec.Auth.EKS; eks != nil && names(eks.IdentityRef, eks.APIIdentityRef) {
+			users = append(users, &clusters.Items[i])
 		}
 	}
-	needed := neededIdentities(identities.Items, clusters.Items, inventories.Items)
-	for _, id := range identities.Items {
-		if id.Name != name && names(id.Spec.SourceIdentityRef) && needed[id.Name] {
-			users = append(users, fmt.Sprintf("AWSIdentity %q", id.Name))
+	for i := range identities.Items {
+		if names(identities.Items[i].Spec.SourceIdentityRef) {
+			users = append(users, &identities.Items[i])
 		}
 	}
-	for _, inv := range inventories.Items {
-		if slices.ContainsFunc(inv.Spec.Accounts, func(a v1alpha1.EKSAccount) bool { return names(a.IdentityRef, a.TokenIdentityRef) }) {
-			users = append(users, fmt.Sprintf("EKSInventory %q", inv.Name))
+	for i := range inventories.Items {
+		if slices.ContainsFunc(inventories.Items[i].Spec.Accounts, func(a v1alpha1.EKSAccount) bool { return names(a.IdentityRef, a.TokenIdentityRef) }) {
+			users = append(users, &inventories.Items[i])
 		}
 	}
 	return users, nil

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,18 +20,17 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/awstest"
 	controller "github.com/hawser-io/hawser/internal/controller/capa"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/inventory/capa"
 )
 
@@ -104,8 +101,8 @@ func (w *world) makeNamespace() {
 
 func schemeOf(t *testing.T) *runtime.Scheme {
 	t.Helper()
-	s := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+	s, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -119,32 +116,7 @@ func (w *world) install() {
 	if w.admin, err = client.New(primary.AdminConfig(), client.Options{Scheme: schemeOf(w.t)}); err != nil {
 		w.t.Fatal(err)
 	}
-	files, err := filepath.Glob("../../../config/crd/*.yaml")
-	if err != nil || len(files) == 0 {
-		w.t.Fatalf("no CRDs: %v", err)
-	}
-	for _, file := range append(files, "testdata/crds.yaml") {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for doc := range strings.SplitSeq(string(text), "---\n") {
-			u := &unstructured.Unstructured{}
-			if err := yaml.Unmarshal([]byte(doc), &u.Object); err != nil {
-				w.t.Fatal(err)
-			}
-			if len(u.Object) > 0 {
-				w.apply(u)
-			}
-		}
-	}
-	eventually(w.t, "the kinds to be served", func() error {
-		errs := []error{w.admin.List(w.t.Context(), &v1alpha1.RemoteClusterList{})}
-		for _, kind := range []schema.GroupVersionKind{capa.ControlPlaneKind, capa.RoleIdentityKind, capa.StaticIdentityKind, capa.ControllerIdentityKind, clusterKind} {
-			errs = append(errs, w.admin.List(w.t.Context(), listOf(kind)))
-		}
-		return errors.Join(errs...)
-	})
+	primary.Install(w.t, "../../../config/crd/*.yaml", "testdata/crds.yaml")
 	if _, err := primary.Client().CoreV1().ServiceAccounts("default").Get(w.t.Context(), "capa", metav1.GetOptions{}); apierrors.IsNotFound(err) {
 		primary.ServiceAccount(w.t, "default", "capa")
 	}
@@ -211,15 +183,7 @@ func (w *world) manage() {
 	if err := r.SetupWithManager(mgr); err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			w.t.Errorf("the manager ended with: %v", err)
-		}
-	})
+	fleettest.Background(w.t, "the manager", mgr.Start)
 }
 
 // clean deletes what the test made.
@@ -239,16 +203,16 @@ func (w *world) clean() {
 		}
 	}
 	_ = w.admin.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(secrets))
-	for {
+	err := fleettest.Until(ctx, 50*time.Millisecond, func() error {
 		_ = w.admin.DeleteAllOf(ctx, &v1alpha1.RemoteCluster{})
 		var left v1alpha1.RemoteClusterList
-		if err := w.admin.List(ctx, &left); err == nil && len(left.Items) == 0 {
-			return
+		if err := w.admin.List(ctx, &left); err != nil || len(left.Items) == 0 {
+			return err
 		}
-		if !wait(ctx, 50*time.Millisecond) {
-			w.t.Error("RemoteClusters were not gone after a minute")
-			return
-		}
+		return fmt.Errorf("%d RemoteClusters are left", len(left.Items))
+	})
+	if err != nil {
+		w.t.Errorf("a minute after their deletion: %v", err)
 	}
 }
 
@@ -388,26 +352,10 @@ func (w *world) told(name, reason string) string {
 
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for {
-		err := check()
-		if err == nil {
-			return
+	fleettest.Eventually(t, patience, func() error {
+		if err := check(); err != nil {
+			return fmt.Errorf("waiting for %s: %w", what, err)
 		}
-		if !wait(ctx, 20*time.Millisecond) {
-			t.Fatalf("waiting for %s: %v", what, err)
-		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+		return nil
+	})
 }

@@ -1,12 +1,12 @@
 package certificaterequest
 
 import (
-	"context"
 	"crypto"
 	"crypto/elliptic"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -16,7 +16,6 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -166,15 +165,7 @@ func startApprover(t *testing.T, admin *rest.Config) {
 	if err := SetupWithManager(mgr, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("the manager ended with: %v", err)
-		}
-	})
+	fleettest.Background(t, "the manager", mgr.Start)
 }
 
 func withCertificate(t *testing.T, admin *rest.Config, cert []byte, key crypto.Signer) *rest.Config {
@@ -210,31 +201,26 @@ func create(t *testing.T, clientset kubernetes.Interface, csr *certificatesv1.Ce
 	t.Helper()
 	var made *certificatesv1.CertificateSigningRequest
 	// Roles take effect a moment after they are written.
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
-		var err error
-		made, err = clientset.CertificatesV1().CertificateSigningRequests().Create(ctx, csr, metav1.CreateOptions{})
-		if apierrors.IsForbidden(err) {
-			return false, nil
+	fleettest.Eventually(t, 10*time.Second, func() (err error) {
+		made, err = clientset.CertificatesV1().CertificateSigningRequests().Create(t.Context(), csr, metav1.CreateOptions{})
+		if err != nil && !apierrors.IsForbidden(err) {
+			t.Fatalf("creating request %q: %v", csr.Name, err)
 		}
-		return true, err
+		return err
 	})
-	if err != nil {
-		t.Fatalf("creating request %q: %v", csr.Name, err)
-	}
 	return made
 }
 
 func await(t *testing.T, clientset kubernetes.Interface, name string, condition func(*certificatesv1.CertificateSigningRequest) bool) *certificatesv1.CertificateSigningRequest {
 	t.Helper()
 	var csr *certificatesv1.CertificateSigningRequest
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-		var err error
-		csr, err = clientset.CertificatesV1().CertificateSigningRequests().Get(ctx, name, metav1.GetOptions{})
-		return err == nil && condition(csr), err
+	fleettest.Eventually(t, 30*time.Second, func() (err error) {
+		csr, err = clientset.CertificatesV1().CertificateSigningRequests().Get(t.Context(), name, metav1.GetOptions{})
+		if err == nil && !condition(csr) {
+			err = fmt.Errorf("request %q is %+v", name, csr)
+		}
+		return err
 	})
-	if err != nil {
-		t.Fatalf("waiting for request %q: %v; last seen %+v", name, err, csr)
-	}
 	return csr
 }
 

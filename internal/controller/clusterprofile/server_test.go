@@ -20,20 +20,18 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	testingclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/credential/exec"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/fleettest/inventorytest"
 	"github.com/hawser-io/hawser/internal/controller/clusterprofile"
+	"github.com/hawser-io/hawser/internal/kinds"
 	inventory "github.com/hawser-io/hawser/inventory/clusterprofile"
 )
 
@@ -60,40 +58,17 @@ type hub struct {
 func newHub(t *testing.T) *hub {
 	t.Helper()
 	h := &hub{Cluster: fleettest.Use(t, "primary"), t: t}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	scheme, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
-	var err error
 	if h.admin, err = client.New(h.AdminConfig(), client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"../../../config/crd/hawser.io_remoteclusters.yaml", "../../../inventory/clusterprofile/testdata/crd.yaml"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.applyText(text)
-	}
+	h.Install(t, "../../../config/crd/hawser.io_remoteclusters.yaml", "../../../inventory/clusterprofile/testdata/crd.yaml")
 	h.namespace = h.Namespace(t)
-	eventually(t, func() error {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(inventory.Kind)
-		return errors.Join(h.admin.List(t.Context(), list), h.admin.List(t.Context(), &v1alpha1.RemoteClusterList{}))
-	})
 	t.Cleanup(func() { _ = h.admin.DeleteAllOf(context.Background(), &v1alpha1.RemoteCluster{}) })
 	return h
-}
-
-func (h *hub) applyText(text []byte) {
-	h.t.Helper()
-	u := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(text, &u.Object); err != nil {
-		h.t.Fatal(err)
-	}
-	if err := h.admin.Apply(h.t.Context(), client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("test"), client.ForceOwnership); err != nil {
-		h.t.Fatal(err)
-	}
 }
 
 // manage runs the controller under exactly its own rights, until the test ends.
@@ -131,15 +106,7 @@ func (h *hub) manage() {
 	if err := r.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("the manager ended with: %v", err)
-		}
-	})
+	fleettest.Background(t, "the manager", mgr.Start)
 }
 
 // remoteCluster makes one.
@@ -230,32 +197,11 @@ func TestRemoteClustersArePublished(t *testing.T) {
 	consumer := &inventory.Inventory{Config: h.AdminConfig(), Namespace: h.namespace, Providers: []exec.Provider{{
 		Plugin: exec.Plugin{Name: clusterprofile.AccessProvider, APIVersion: exec.V1, Command: program, ProvideClusterInfo: true},
 	}}}
-	told := &inventorytest.Recorder{}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- consumer.Run(ctx, told) }()
-	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
-	name := h.namespace + "/hawser-alpha"
-	eventually(t, func() error {
-		if _, there := told.Clusters()[name]; !there {
-			return fmt.Errorf("it is not told: %v", told.Events())
-		}
-		return nil
-	})
-	cluster := told.Clusters()[name]
+	cluster := inventorytest.Start(t, consumer).Told(t, h.namespace+"/hawser-alpha")
 	if cluster.Properties["hawser.io/cluster-id"] != "uid-of-kube-system" {
 		t.Errorf("properties %v", cluster.Properties)
 	}
-	conn := connection.New(cluster.Spec, cluster.Source, connection.Options{ProbeInterval: time.Second})
-	run, stop := context.WithCancel(context.Background())
-	over := make(chan struct{})
-	go func() { conn.Run(run); close(over) }()
-	defer func() { stop(); <-over }()
+	conn := inventorytest.Connect(t, cluster)
 	eventually(t, func() error {
 		if s := conn.State(); s.Subject != "system:serviceaccount:"+namespace+":reader" {
 			return fmt.Errorf("got %+v", s.Conditions)

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,20 +16,18 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/awstest"
 	"github.com/hawser-io/hawser/internal/controller/eksinventory"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/inventory/awsidentity"
 )
 
@@ -84,8 +80,8 @@ func start(t *testing.T) *world {
 
 func scheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
-	s := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+	s, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -93,36 +89,13 @@ func scheme(t *testing.T) *runtime.Scheme {
 
 func adminOf(t *testing.T) client.Client {
 	t.Helper()
-	admin, err := client.New(fleettest.Use(t, "primary").AdminConfig(), client.Options{Scheme: scheme(t)})
+	primary := fleettest.Use(t, "primary")
+	admin, err := client.New(primary.AdminConfig(), client.Options{Scheme: scheme(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob("../../../config/crd/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no CRDs: %v", err)
-	}
-	for _, file := range files {
-		apply(t, admin, file)
-	}
-	eventually(t, "the kinds to be served", func() error {
-		return errors.Join(admin.List(t.Context(), &v1alpha1.EKSInventoryList{}), admin.List(t.Context(), &v1alpha1.RemoteClusterList{}), admin.List(t.Context(), &v1alpha1.AWSIdentityList{}))
-	})
+	primary.Install(t, "../../../config/crd/*.yaml")
 	return admin
-}
-
-func apply(t *testing.T, admin client.Client, file string) {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(text, &u.Object); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("test"), client.ForceOwnership); err != nil {
-		t.Fatalf("applying %s: %v", file, err)
-	}
 }
 
 // account has a role that the management account may assume, and an AWSIdentity for it.
@@ -172,15 +145,7 @@ func (w *world) manage() {
 	if err := r.SetupWithManager(mgr); err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	w.t.Cleanup(sync.OnceFunc(func() {
-		stop()
-		if err := <-done; err != nil {
-			w.t.Errorf("the manager ended with: %v", err)
-		}
-	}))
+	fleettest.Background(w.t, "the manager", mgr.Start)
 }
 
 func (w *world) rights() {
@@ -211,16 +176,16 @@ func (w *world) clean() {
 		}
 	}
 	w.aws.Heal()
-	for { // a reconcile may be under way
+	err := fleettest.Until(ctx, 50*time.Millisecond, func() error { // a reconcile may be under way
 		_ = w.admin.DeleteAllOf(ctx, &v1alpha1.RemoteCluster{})
 		var left v1alpha1.RemoteClusterList
-		if err := w.admin.List(ctx, &left); err == nil && len(left.Items) == 0 {
-			return
+		if err := w.admin.List(ctx, &left); err != nil || len(left.Items) == 0 {
+			return err
 		}
-		if !wait(ctx, 50*time.Millisecond) {
-			w.t.Error("RemoteClusters were not gone after a minute")
-			return
-		}
+		return fmt.Errorf("%d RemoteClusters are left", len(left.Items))
+	})
+	if err != nil {
+		w.t.Errorf("a minute after their deletion: %v", err)
 	}
 }
 
@@ -378,26 +343,10 @@ func (w *world) patch(name string, change func(*v1alpha1.RemoteCluster)) {
 
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for {
-		err := check()
-		if err == nil {
-			return
+	fleettest.Eventually(t, patience, func() error {
+		if err := check(); err != nil {
+			return fmt.Errorf("waiting for %s: %w", what, err)
 		}
-		if !wait(ctx, 20*time.Millisecond) {
-			t.Fatalf("waiting for %s: %v", what, err)
-		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+		return nil
+	})
 }

@@ -9,13 +9,14 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleet"
+	"github.com/hawser-io/hawser/internal/statuspatch"
 	inventory "github.com/hawser-io/hawser/inventory/remotecluster"
 )
 
@@ -46,14 +48,26 @@ type Reconciler struct {
 	Observe func(cluster string, p connection.Probe)
 	// Enqueue asks for a reconcile of a cluster, without waiting.
 	Enqueue func(cluster string)
+	// Shards says which clusters are this replica's. Nil: all of them.
+	Shards Shards
 
-	known     sync.Map // name → known
-	teardowns sync.Map // name → *teardown
-	written   sync.Map // UID → *v1alpha1.RemoteClusterStatus, as last written
+	bound     atomic.Bool // Enqueue is set, as the controller runs
+	known     sync.Map    // name → known
+	ending    sync.Map    // name → struct{}, while the connection of an earlier object ends
+	joined    sync.Map    // name → UID of an object whose finalizer stays
+	teardowns sync.Map    // name → *teardown
+	written   sync.Map    // name → written
+}
+
+// written is the status of an object as it was last written: the cache may still show an older one.
+type written struct {
+	uid    types.UID
+	status *v1alpha1.RemoteClusterStatus
 }
 
 // known is what the connection of a cluster was last told.
 type known struct {
+	uid            types.UID
 	spec           connection.Spec
 	auth           v1alpha1.Auth
 	renew, revoked string
@@ -67,12 +81,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, rc *v1alpha1.RemoteCluster) 
 	if !rc.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, rc)
 	}
-	if !controllerutil.ContainsFinalizer(rc, v1alpha1.Finalizer) {
-		before := rc.DeepCopy()
-		controllerutil.AddFinalizer(rc, v1alpha1.Finalizer)
-		if err := r.Client.Patch(ctx, rc, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-			return reconcile.Result{}, fmt.Errorf("adding the finalizer to RemoteCluster %q: %w", rc.Name, err)
-		}
+	if err := r.release(ctx, rc); err != nil {
+		return reconcile.Result{}, err
 	}
 	state, err := r.warnOfSharedAudience(ctx, rc, r.connect(rc))
 	if err != nil {
@@ -98,6 +108,10 @@ func (r *Reconciler) connect(rc *v1alpha1.RemoteCluster) connection.State {
 	}
 	last, _ := r.known.Load(rc.Name)
 	k, _ := last.(known)
+	if k.uid != rc.UID {
+		r.succeed(rc.Name)
+		return connection.State{}
+	}
 	var source credential.Source
 	if !reflect.DeepEqual(k.auth, rc.Spec.Auth) {
 		if source, err = r.Source(rc); err != nil {
@@ -114,7 +128,7 @@ func (r *Reconciler) connect(rc *v1alpha1.RemoteCluster) connection.State {
 	if renew != k.renew && requestedSince(renew, rc.Status.Credential) {
 		conn.Renew()
 	}
-	r.known.Store(rc.Name, known{spec, rc.Spec.Auth, renew, k.revoked})
+	r.known.Store(rc.Name, known{rc.UID, spec, rc.Spec.Auth, renew, k.revoked})
 	return conn.State()
 }
 
@@ -134,6 +148,9 @@ func (r *Reconciler) heedRevocation(rc *v1alpha1.RemoteCluster) {
 }
 
 func (r *Reconciler) start(rc *v1alpha1.RemoteCluster, spec connection.Spec) connection.State {
+	if _, wait := r.ending.Load(rc.Name); wait {
+		return connection.State{} // its end enqueues the object
+	}
 	source, err := r.Source(rc)
 	if err != nil {
 		return off(v1alpha1.ReasonAuthTypeUnknown, err.Error())
@@ -151,8 +168,20 @@ func (r *Reconciler) start(rc *v1alpha1.RemoteCluster, spec connection.Spec) con
 	if requestedSince(renew, rc.Status.Credential) {
 		conn.Renew() // asked for while no manager ran
 	}
-	r.known.Store(rc.Name, known{spec, rc.Spec.Auth, renew, rc.Annotations[v1alpha1.RevokedAnnotation]})
+	r.known.Store(rc.Name, known{rc.UID, spec, rc.Spec.Auth, renew, rc.Annotations[v1alpha1.RevokedAnnotation]})
 	return conn.State()
+}
+
+// succeed ends the connection of an earlier object of the same name, which was deleted while nobody held it.
+// What that keeps at its end is not to come after what the new one keeps.
+func (r *Reconciler) succeed(name string) {
+	r.ending.Store(name, struct{}{})
+	ended := r.disconnect(name)
+	go func() { // ends with the connection, which has deadlines for all that it does
+		<-ended
+		r.ending.Delete(name)
+		r.Enqueue(name)
+	}()
 }
 
 func (r *Reconciler) disconnect(name string) (ended <-chan struct{}) {
@@ -180,8 +209,8 @@ func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, sta
 	if !state.Known() && len(rc.Status.Conditions) > 0 {
 		return nil // a restart does not make us forget what was known before it
 	}
-	if last, ok := r.written.Load(rc.UID); ok { // the cache may still show an older one
-		last.(*v1alpha1.RemoteClusterStatus).DeepCopyInto(&rc.Status) //nolint:forcetypeassert // nothing else is stored
+	if last, _ := r.written.Load(rc.Name); last != nil && last.(written).uid == rc.UID {
+		last.(written).status.DeepCopyInto(&rc.Status) //nolint:forcetypeassert // nothing else is stored
 	}
 	before := rc.DeepCopy()
 	changed := apply(&rc.Status, state, rc.Generation)
@@ -189,10 +218,15 @@ func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, sta
 		return nil
 	}
 	status := rc.Status.DeepCopy()
-	if err := r.Client.Status().Patch(ctx, rc, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+	patch := statuspatch.Of(status)
+	if _, again := r.written.Load(rc.Name); !again && r.Shards != nil {
+		// Another replica may have written last, and our cache not show it yet.
+		patch = client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	}
+	if err := r.Client.Status().Patch(ctx, rc, patch); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("writing the status of RemoteCluster %q: %w", rc.Name, err)
 	}
-	r.written.Store(rc.UID, status)
+	r.written.Store(rc.Name, written{rc.UID, status})
 	for _, c := range changed {
 		kind := "Normal"
 		if c.Status != metav1.ConditionTrue || c.Reason == v1alpha1.ReasonExpiresSoon || c.Reason == v1alpha1.ReasonNeverExpires ||

@@ -38,14 +38,19 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, worker
 		Complete(reconcile.Func(r.reconcileByName))
 }
 
-// reconcileByName reads the object, and forgets the cluster where there is none: somebody took our
-// finalizer off by hand.
+// reconcileByName reads the object, and forgets the cluster where there is none.
 func (r *Reconciler) reconcileByName(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	leave, ok := r.enter(req.Name)
+	if ok {
+		defer leave()
+	}
 	rc := &v1alpha1.RemoteCluster{}
 	err := r.Client.Get(ctx, req.NamespacedName, rc)
+	if !ok && (!apierrors.IsNotFound(err) || !r.Shards.Leads()) {
+		return reconcile.Result{}, nil // another replica's; if it becomes ours, we are told
+	}
 	if apierrors.IsNotFound(err) {
-		r.forget(req.Name)
-		return reconcile.Result{}, nil
+		return reconcile.Result{}, r.gone(ctx, req.Name)
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reading RemoteCluster %q: %w", req.Name, err)
@@ -58,6 +63,7 @@ func (r *Reconciler) bindQueue(_ context.Context, queue workqueue.TypedRateLimit
 	r.Enqueue = func(cluster string) {
 		queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: cluster}})
 	}
+	r.bound.Store(true)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,8 +28,46 @@ const teardownTimeout = 15 * time.Second
 
 // teardown is the clean-up of one remote side, under way or done.
 type teardown struct {
-	done chan struct{}
-	err  error // set before done is closed
+	done   chan struct{}
+	err    error // set before done is closed
+	cancel context.CancelFunc
+	// disowned says that another replica begins anew: what came of this one does not count.
+	disowned atomic.Bool
+}
+
+// helm is the value of v1alpha1.ManagedByLabel by which Helm marks what is of a release.
+const helm = "Helm"
+
+// release takes the finalizer off what no remote cluster has to be told of: it would keep the object where
+// no manager runs any more. It stays only where hawser join made the member install, which is known by the
+// input Secret, and comes back where hawser leave asks for the end of both sides. Earlier versions put it on
+// every object.
+func (r *Reconciler) release(ctx context.Context, rc *v1alpha1.RemoteCluster) error {
+	if uid, known := r.joined.Load(rc.Name); !controllerutil.ContainsFinalizer(rc, v1alpha1.Finalizer) || known && uid == rc.UID && keepsInput(rc.Spec.Auth.Type) {
+		return nil
+	}
+	if rc.Labels[v1alpha1.ManagedByLabel] != helm && keepsInput(rc.Spec.Auth.Type) {
+		input, err := r.Secrets.Get(ctx, v1alpha1.InputSecretName(rc.Name), metav1.GetOptions{})
+		if err == nil && input.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy {
+			r.joined.Store(rc.Name, rc.UID)
+			return nil
+		}
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("reading Secret %q: %w", v1alpha1.InputSecretName(rc.Name), err)
+		}
+	}
+	before := rc.DeepCopy()
+	controllerutil.RemoveFinalizer(rc, v1alpha1.Finalizer)
+	if err := r.Client.Patch(ctx, rc, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("removing the finalizer of RemoteCluster %q: %w", rc.Name, err)
+	}
+	return nil
+}
+
+// keepsInput reports whether the identity of a connection may be one that a member install made for it, and
+// so may remove that.
+func keepsInput(t v1alpha1.AuthType) bool {
+	return t == v1alpha1.AuthBearerToken || t == v1alpha1.AuthMTLS || t == v1alpha1.AuthKubeconfig
 }
 
 // finalize removes the member install by the connection's own right, then the connection and what
@@ -43,6 +82,9 @@ func (r *Reconciler) finalize(ctx context.Context, rc *v1alpha1.RemoteCluster) (
 	case <-t.done:
 	default:
 		return reconcile.Result{}, nil // its end enqueues the object again
+	}
+	if t.disowned.Load() {
+		return reconcile.Result{}, nil
 	}
 	if t.err != nil {
 		r.Events.Eventf(rc, nil, "Warning", "LeftBehind", "Delete", "%s", note(fmt.Sprintf(
@@ -60,14 +102,22 @@ func (r *Reconciler) finalize(ctx context.Context, rc *v1alpha1.RemoteCluster) (
 		return reconcile.Result{}, fmt.Errorf("removing the finalizer of RemoteCluster %q: %w", rc.Name, err)
 	}
 	r.forget(rc.Name)
-	r.written.Delete(rc.UID)
 	return reconcile.Result{}, nil
 }
 
-// forget ends what a cluster that is not there any more may have left.
+// forget ends what a cluster that is not there any more may have left in this process.
 func (r *Reconciler) forget(name string) {
 	r.disconnect(name)
 	r.teardowns.Delete(name)
+	r.joined.Delete(name)
+	r.written.Delete(name)
+}
+
+// gone forgets a cluster that nothing held. What was kept for it is the garbage collector's, but for what an
+// earlier version left without an owner.
+func (r *Reconciler) gone(ctx context.Context, name string) error {
+	r.forget(name)
+	return credential.Store{Secrets: r.Secrets, Cluster: name}.Retire(ctx)
 }
 
 // deleteInput deletes the input Secret if hawser join made it.
@@ -85,20 +135,22 @@ func (r *Reconciler) deleteInput(ctx context.Context, cluster string) error {
 
 // teardown returns the clean-up of the remote side, and starts it the first time.
 func (r *Reconciler) teardown(ctx context.Context, rc *v1alpha1.RemoteCluster) *teardown {
-	t := &teardown{done: make(chan struct{})}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTimeout) // outlives the reconcile by design
+	t := &teardown{done: make(chan struct{}), cancel: cancel}
 	if known, loaded := r.teardowns.LoadOrStore(rc.Name, t); loaded {
+		cancel()
 		return known.(*teardown) //nolint:forcetypeassert // nothing else is stored
 	}
 	if !rc.Spec.Disabled {
 		r.connect(rc) // it may not be up yet, after a restart
 	}
 	conn, err := r.Fleet.Get(rc.Name)
-	name, identity, ours := rc.Name, member.IdentityOf(rc.Spec.Auth), r.ours(rc) && !r.shared(ctx, rc)
+	// The other side of what is of a Helm release has a release of its own.
+	name, identity, ours := rc.Name, member.IdentityOf(rc.Spec.Auth), r.ours(rc) && rc.Labels[v1alpha1.ManagedByLabel] != helm && !r.shared(ctx, rc)
 	inAWS := rc.Spec.Auth.EKS != nil && rc.Status.Credential != nil && !r.shared(ctx, rc)
 	go func() { // ends by its deadlines
 		defer r.Enqueue(name)
 		defer close(t.done)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTimeout) // outlives the reconcile by design
 		defer cancel()
 		switch {
 		case inAWS: // an identity in AWS may remove neither what it is bound to nor its access entry

@@ -21,17 +21,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/guard"
 	"github.com/hawser-io/hawser/trust"
 )
 
 // lookAgain is how often each issuer is judged anew: the cluster's own issuer and audiences may change.
 const lookAgain = 10 * time.Minute
 
+// unboundedEvery is how soon is looked again whether somebody bounds the authors of issuers.
+const unboundedEvery = 15 * time.Second
+
 // reconciler holds what the controller works with.
 type reconciler struct {
 	client  client.Client
 	here    *here
 	fetcher *fetcher
+	guard   *guard.Policy
 	events  events.EventRecorder
 	clock   clock.PassiveClock
 }
@@ -54,6 +59,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	before := ti.DeepCopy()
 	known := r.learn(ti)
+	known.unbounded = r.guard.Missing(ctx)
 	local, unknown := r.here.look(ctx, ti)
 	if unknown == nil {
 		known.conflict = conflictOf(all.Items, ti, local)
@@ -67,7 +73,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if unknown != nil {
 		return reconcile.Result{}, fmt.Errorf("judging TrustedIssuer %q: %w", ti.Name, unknown)
 	}
-	return reconcile.Result{RequeueAfter: r.until(ti)}, nil
+	return reconcile.Result{RequeueAfter: r.until(ti, known)}, nil
 }
 
 // learn brings the keys up to date.
@@ -136,8 +142,11 @@ func (r *reconciler) write(ctx context.Context, before, ti *v1alpha1.TrustedIssu
 }
 
 // until is when something changes by itself.
-func (r *reconciler) until(ti *v1alpha1.TrustedIssuer) time.Duration {
+func (r *reconciler) until(ti *v1alpha1.TrustedIssuer, known observation) time.Duration {
 	wait := lookAgain
+	if known.unbounded != nil {
+		wait = unboundedEvery
+	}
 	if next := trust.NextChange(ti.Status.Keys); !next.IsZero() {
 		wait = min(wait, max(next.Sub(r.clock.Now()), time.Second))
 	}

@@ -19,6 +19,7 @@ type observation struct {
 	conflict    *trust.Conflict
 	invalid     error // why nobody could verify by the spec
 	fetchFailed error // why the last fetch did
+	unbounded   error // why authors of issuers may be anybody
 }
 
 // apply writes into the status what was observed. unknown is why this cluster could not be asked about
@@ -45,6 +46,10 @@ func judge(ti *v1alpha1.TrustedIssuer, o observation) (status metav1.ConditionSt
 		return metav1.ConditionFalse, v1alpha1.ReasonSpecInvalid, o.invalid.Error()
 	case o.conflict != nil:
 		return metav1.ConditionFalse, o.conflict.Reason, o.conflict.Message
+	case o.unbounded != nil && !wasTrusted(ti):
+		return metav1.ConditionFalse, v1alpha1.ReasonAuthorsUnbounded, o.unbounded.Error()
+	case inUse > 0 && o.unbounded != nil:
+		return metav1.ConditionTrue, v1alpha1.ReasonAuthorsUnbounded, fmt.Sprintf("it is believed as it was before, and nothing new is: %s", o.unbounded)
 	case inUse > 0 && o.fetchFailed == nil:
 		return metav1.ConditionTrue, v1alpha1.ReasonTrusted, fmt.Sprintf("tokens for %s are believed, of users %s…: %s in use",
 			strings.Join(o.audiences, ", "), ti.Spec.Prefix, keys(inUse))
@@ -59,6 +64,13 @@ func judge(ti *v1alpha1.TrustedIssuer, o observation) (status metav1.ConditionSt
 		return metav1.ConditionFalse, v1alpha1.ReasonNoKeys, "spec.jwks holds no key that tokens can be verified with: a public RSA key of 2048 bits or more, EC or Ed25519"
 	}
 	return metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "the issuer has not been asked for its keys yet"
+}
+
+// wasTrusted reports whether an issuer was believed as it stands in the spec now. That stays so where authors are
+// bounded no longer, as during an upgrade: it is only what is new that they may not have had the right to write.
+func wasTrusted(ti *v1alpha1.TrustedIssuer) bool {
+	c := meta.FindStatusCondition(ti.Status.Conditions, v1alpha1.Ready)
+	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == ti.Generation
 }
 
 func count(keys []v1alpha1.IssuerKey) (inUse, notPinned int) {

@@ -34,6 +34,7 @@ func TestJudge(t *testing.T) {
 		{"no keys in the spec", nil, "{}", observation{}, metav1.ConditionFalse, v1alpha1.ReasonNoKeys, "spec.jwks"},
 		{"nobody has asked", nil, "", observation{}, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not been asked"},
 		{"a conflict", []v1alpha1.IssuerKey{used}, "", observation{conflict: &trust.Conflict{Reason: v1alpha1.ReasonPrefixConflict, Message: "so"}}, metav1.ConditionFalse, v1alpha1.ReasonPrefixConflict, "so"},
+		{"authors that nobody bounds", []v1alpha1.IssuerKey{used}, "", observation{unbounded: errors.New("no policy")}, metav1.ConditionFalse, v1alpha1.ReasonAuthorsUnbounded, "no policy"},
 		{"a rule that does not compile", []v1alpha1.IssuerKey{used}, "", observation{invalid: errors.New("so")}, metav1.ConditionFalse, v1alpha1.ReasonSpecInvalid, "so"},
 	}
 	for _, tt := range tests {
@@ -45,6 +46,34 @@ func TestJudge(t *testing.T) {
 				t.Errorf("%s, %s: %s; want %s, %s with %q", status, reason, message, tt.status, tt.reason, tt.says)
 			}
 		})
+	}
+}
+
+// What was trusted before nobody bounded authors any more stays trusted, until its spec is another.
+func TestWithoutItsPolicyNothingNewIsTrusted(t *testing.T) {
+	ti := &v1alpha1.TrustedIssuer{}
+	ti.Generation = 1
+	ti.Status.Keys = []v1alpha1.IssuerKey{{}}
+	unbounded := observation{unbounded: errors.New("no policy")}
+	for _, step := range []struct {
+		what       string
+		generation int64
+		o          observation
+		status     metav1.ConditionStatus
+		reason     string
+	}{
+		{"a new issuer", 1, unbounded, metav1.ConditionFalse, v1alpha1.ReasonAuthorsUnbounded},
+		{"the policy is there", 1, observation{}, metav1.ConditionTrue, v1alpha1.ReasonTrusted},
+		{"the policy goes", 1, unbounded, metav1.ConditionTrue, v1alpha1.ReasonAuthorsUnbounded},
+		{"and stays away", 1, unbounded, metav1.ConditionTrue, v1alpha1.ReasonAuthorsUnbounded},
+		{"the spec is edited", 2, unbounded, metav1.ConditionFalse, v1alpha1.ReasonAuthorsUnbounded},
+		{"the edited one is looked at again", 2, unbounded, metav1.ConditionFalse, v1alpha1.ReasonAuthorsUnbounded},
+	} {
+		ti.Generation = step.generation
+		apply(ti, step.o, nil)
+		if c := ti.Status.Conditions[0]; c.Status != step.status || c.Reason != step.reason {
+			t.Errorf("%s: %+v", step.what, c)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package trustedissuer
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/trust"
 )
 
@@ -130,22 +130,17 @@ func (h *here) accepts(ctx context.Context, audience string) (verdict, error) {
 	if err != nil {
 		return verdict{}, fmt.Errorf("asking for a token of %s/%s: %w", h.namespace, h.account, err)
 	}
-	v := verdict{issuer: issuerOf(made.Status.Token), at: now}
-	if v.yes, err = h.believes(ctx, made.Status.Token); err != nil {
+	says, _ := credential.ReadJWT(made.Status.Token) // of one that is no JWT there is no issuer to know
+	v := verdict{issuer: says.Issuer, at: now}
+	if v.yes, err = h.believes(ctx, credential.NewSecret(made.Status.Token)); err != nil {
 		return verdict{}, err
 	}
 	h.accepted[audience] = v
 	return v, nil
 }
 
-func (h *here) believes(ctx context.Context, token string) (bool, error) {
-	config := rest.AnonymousClientConfig(h.config)
-	config.BearerToken = token
-	kube, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return false, fmt.Errorf("making a client: %w", err)
-	}
-	_, err = kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+func (h *here) believes(ctx context.Context, token credential.Secret) (bool, error) {
+	err := credential.Try(ctx, h.config, token)
 	switch {
 	case err == nil:
 		return true, nil
@@ -155,20 +150,4 @@ func (h *here) believes(ctx context.Context, token string) (bool, error) {
 		return !strings.Contains(err.Error(), "system:anonymous"), nil
 	}
 	return false, errors.New("trying the token: the API server does not answer") // its error might quote what it was sent
-}
-
-// issuerOf reads a token that was just made for us.
-func issuerOf(token string) string {
-	var claims struct {
-		Issuer string `json:"iss"`
-	}
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return ""
-	}
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || json.Unmarshal(text, &claims) != nil {
-		return ""
-	}
-	return claims.Issuer
 }

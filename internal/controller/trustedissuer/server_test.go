@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-logr/logr"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -28,16 +28,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	testingclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/controller/trustedissuer"
+	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/member"
 	"github.com/hawser-io/hawser/trust"
 )
@@ -64,29 +63,14 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{Cluster: fleettest.Use(t, "entered"), t: t, clock: testingclock.NewFakeClock(time.Now().Truncate(time.Second))}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	scheme, err := kinds.Scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
-	var err error
 	if w.admin, err = client.New(w.AdminConfig(), client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob("../../../config/crd/hawser.io_*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		u := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal(text, &u.Object); err != nil {
-			t.Fatal(err)
-		}
-		w.apply(u)
-	}
+	w.Install(t, "../../../config/crd/hawser.io_*.yaml")
 	for _, obj := range member.ControllerObjects(member.ControllerOptions{}) {
 		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
 		if err != nil {
@@ -94,7 +78,6 @@ func newWorld(t *testing.T) *world {
 		}
 		w.apply(&unstructured.Unstructured{Object: fields})
 	}
-	w.eventually(func() error { return w.admin.List(t.Context(), &v1alpha1.TrustedIssuerList{}) })
 	t.Cleanup(func() { _ = w.admin.DeleteAllOf(context.Background(), &v1alpha1.TrustedIssuer{}) })
 	w.run()
 	return w
@@ -126,15 +109,7 @@ func (w *world) run() {
 	if err := trustedissuer.SetupWithManager(mgr, trustedissuer.Options{Clock: w.clock}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("the manager ended with: %v", err)
-		}
-	})
+	fleettest.Background(t, "the manager", mgr.Start)
 }
 
 func (w *world) create(name string, spec v1alpha1.TrustedIssuerSpec) {
@@ -440,4 +415,37 @@ func TestAHungIssuerHoldsUpNoOther(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 	w.becomes("hung", metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not been asked")
+}
+
+func TestWithoutThePolicyOfAuthorsNothingNewIsBelieved(t *testing.T) {
+	w := newWorld(t)
+	before, after := newSite(t), newSite(t)
+	before.keys, after.keys = []jose.JSONWebKey{newKey(t, "1")}, []jose.JSONWebKey{newKey(t, "2")}
+	w.create("before", before.spec())
+	w.trusted("before")
+
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: member.IssuerAuthorsPolicy}}
+	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(binding), binding); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.admin.Delete(t.Context(), binding); err != nil {
+		t.Fatal(err)
+	}
+	restore := func() {
+		binding.ResourceVersion, binding.UID = "", ""
+		if err := w.admin.Create(context.Background(), binding); err != nil && !apierrors.IsAlreadyExists(err) {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(restore)
+	w.clock.Step(2 * time.Minute) // that all was well is remembered for one
+	w.create("after", after.spec())
+	w.becomes("after", metav1.ConditionFalse, v1alpha1.ReasonAuthorsUnbounded, `ValidatingAdmissionPolicyBinding "hawser-issuer-authors" is missing`)
+	if ti := w.get("before"); !trust.Usable(ti) {
+		t.Errorf("what was believed before is not any more: %+v", ti.Status.Conditions)
+	}
+
+	restore()
+	w.patch("after", `{"spec":{"maxLifetime":"30m"}}`)
+	w.trusted("after")
 }

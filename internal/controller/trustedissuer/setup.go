@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/guard"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -45,6 +46,10 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	r := &reconciler{
 		client: mgr.GetClient(), here: here, fetcher: newFetcher(o.Clock),
 		events: mgr.GetEventRecorder("hawser"), clock: o.Clock,
+		guard: &guard.Policy{
+			Name: member.IssuerAuthorsPolicy, Without: "nobody keeps authors of trusted issuers within their rights",
+			Live: mgr.GetAPIReader(), Clock: o.Clock,
+		},
 	}
 	if err := mgr.Add(r.fetcher); err != nil {
 		return fmt.Errorf("adding what asks issuers: %w", err)

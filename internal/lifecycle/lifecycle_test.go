@@ -1,0 +1,166 @@
+package lifecycle
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/fleettest"
+)
+
+const entered = `
+member: {enabled: true, localClusters: [hub], controllers: {enabled: true, replicas: 1}}
+`
+
+func entering(server string, ca []byte, token string) string {
+	return fmt.Sprintf(`
+multiCluster:
+  enabled: true
+  clusterName: hub
+  clusters:
+    spoke: {authType: bearerToken, server: %q, caData: %s, bearerToken: %s}
+replicas: 1
+probeInterval: 1s
+`, server, base64.StdEncoding.EncodeToString(ca), token)
+}
+
+// mortalToken is a token of the connection that can be killed.
+func mortalToken(s *side) (token string, kill func()) {
+	s.Helper()
+	kube, ns := s.cluster.Client(), v1alpha1.MemberNamespace("hub")
+	secret, err := kube.CoreV1().Secrets(ns).Create(s.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{GenerateName: "life-"}}, metav1.CreateOptions{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
+		ExpirationSeconds: new(int64(3600)),
+		BoundObjectRef:    &authenticationv1.BoundObjectReference{Kind: "Secret", APIVersion: "v1", Name: secret.Name, UID: secret.UID},
+	}}
+	answer, err := kube.CoreV1().ServiceAccounts(ns).CreateToken(s.Context(), v1alpha1.MemberServiceAccount, request, metav1.CreateOptions{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return answer.Status.Token, func() {
+		s.Helper()
+		if err := kube.CoreV1().Secrets(ns).Delete(s.Context(), secret.Name, metav1.DeleteOptions{}); err != nil {
+			s.Fatal(err)
+		}
+	}
+}
+
+// TestTheLifeOfARelease goes through upgrades and a rollback with programs of two versions, and uninstalls the remote
+// side first.
+func TestTheLifeOfARelease(t *testing.T) {
+	hub, spoke := newSide(t, "hub"), newSide(t, "spoke")
+	spoke.install(entered)
+	token, kill := mortalToken(spoke)
+	at := spoke.cluster.Server
+	hub.install(entering(at, spoke.cluster.CA(), token))
+	controllers := spoke.start(older, "hawser-member")
+	manager := hub.start(older, "hawser")
+	hub.ready("spoke", at, time.Time{})
+	if got := hub.cluster1("spoke").Finalizers; len(got) > 0 {
+		t.Errorf("a RemoteCluster of the release is held by %v", got)
+	}
+	hub.renew("spoke", at)
+	grant(spoke)
+
+	// What was renewed outlives the token in the values, which goes on standing there.
+	kill()
+	manager.kill()
+	moved := spoke.cluster.Proxy(t).URL
+	hub.upgrade(entering(moved, spoke.cluster.CA(), token))
+	since := time.Now()
+	manager = hub.start(newer, "hawser")
+	rc := hub.ready("spoke", moved, time.Time{})
+	if rc.Status.Credential.Subject != "system:serviceaccount:hawser-from-hub:hawser" {
+		t.Errorf("it is entered as %s", rc.Status.Credential.Subject)
+	}
+	hub.renew("spoke", moved)
+	hub.isOfVersion(newer)
+
+	// Back to what it was, while a newer program has been here.
+	manager.stop()
+	hub.run("", "rollback", "hawser", "1")
+	manager = hub.start(older, "hawser")
+	hub.ready("spoke", at, since)
+	hub.renew("spoke", at)
+	hub.isOfVersion(newer)
+	if !strings.Contains(manager.log.String(), "left as it is") {
+		t.Error("nothing warns of the newer definitions")
+	}
+
+	// The remote side goes first. What people wrote stays, and what was made for it goes with it, without anybody.
+	spoke.uninstall()
+	controllers.stop()
+	if err := spoke.admin.Delete(t.Context(), &v1alpha1.AccessGrant{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}); err != nil {
+		t.Fatal(err)
+	}
+	asBefore(t, spoke.cluster, spoke.before)
+	hub.uninstall()
+	manager.stop()
+	asBefore(t, hub.cluster, hub.before)
+}
+
+// grant lets somebody in, as the owner of the cluster that is entered does.
+func grant(s *side) {
+	s.Helper()
+	err := s.admin.Create(s.Context(), &v1alpha1.AccessGrant{ObjectMeta: metav1.ObjectMeta{Name: "shop"}, Spec: v1alpha1.AccessGrantSpec{
+		Subjects:     []v1alpha1.GrantSubject{{User: "ann"}, {LocalCluster: &v1alpha1.GrantLocalCluster{Name: "hub", Namespace: "shop"}}},
+		ClusterRoles: []string{"view"}, WholeCluster: true,
+	}})
+	if err != nil {
+		s.Fatal(err)
+	}
+	fleettest.Eventually(s, patience, func() error {
+		var bindings rbacv1.ClusterRoleBindingList
+		if err := s.admin.List(s.Context(), &bindings, client.MatchingLabels{v1alpha1.GrantLabel: "shop"}); err != nil || len(bindings.Items) != 1 {
+			return fmt.Errorf("it is bound by %d bindings (%w)", len(bindings.Items), err)
+		}
+		return nil
+	})
+}
+
+// isOfVersion looks who wrote the definitions last.
+func (s *side) isOfVersion(want string) {
+	s.Helper()
+	out, err := s.cluster.Kubectl(s.Context(), "", "get", "crd", "remoteclusters.hawser.io", "-o", "jsonpath={.metadata.annotations.hawser\\.io/version}")
+	if err != nil || strings.TrimSpace(out) != want {
+		s.Errorf("the definitions are of %q, want %s (%v)", out, want, err)
+	}
+}
+
+// TestAReleaseWhoseRemoteIsGone uninstalls the local side first, while the other does not answer, and with an input
+// Secret that a person wrote.
+func TestAReleaseWhoseRemoteIsGone(t *testing.T) {
+	hub, spoke := newSide(t, "hub"), newSide(t, "spoke")
+	spoke.install(entered)
+	token, _ := mortalToken(spoke)
+	at := spoke.cluster.Server
+	hub.install(entering(at, spoke.cluster.CA(), token) + "crds: {upgrade: false}\n")
+	manager := hub.start(newer, "hawser")
+	hub.ready("spoke", at, time.Time{})
+	hub.renew("spoke", at)
+
+	spoke.cluster.Stop(t)
+	t.Cleanup(func() { spoke.cluster.Start(t) })
+	hub.uninstall()
+	manager.kill()
+	asBefore(t, hub.cluster, hub.before)
+	if err := hub.admin.Get(t.Context(), client.ObjectKey{Name: "spoke"}, &v1alpha1.RemoteCluster{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the RemoteCluster is there: %v", err)
+	}
+	spoke.cluster.Start(t)
+	spoke.uninstall()
+	asBefore(t, spoke.cluster, spoke.before)
+}
