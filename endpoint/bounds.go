@@ -1,0 +1,103 @@
+package endpoint
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Bounds are the addresses that a cluster may contribute.
+type Bounds struct {
+	// Within are where its endpoints may be. For a remote cluster, none is nowhere.
+	Within []netip.Prefix
+	// Local says that the cluster is the one we run in, which is not bounded by Within if that is empty.
+	Local bool
+	// Never are addresses of the local cluster that no other may claim: its nodes and API servers.
+	Never []netip.Prefix
+}
+
+// ParseBounds reads the endpointCIDRs of a remote cluster.
+func ParseBounds(endpointCIDRs []string) (Bounds, error) {
+	var b Bounds
+	for _, text := range endpointCIDRs {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return Bounds{}, fmt.Errorf("reading endpointCIDRs: %w", err)
+		}
+		b.Within = append(b.Within, p.Masked())
+	}
+	return b, nil
+}
+
+// Reasons why an address is not taken.
+const (
+	ReasonUnbounded  = "NoEndpointCIDRs"   // the cluster has no endpointCIDRs
+	ReasonOutside    = "OutsideCIDRs"      // it is outside of them
+	ReasonOwn        = "LocalAddress"      // it is one of the local cluster's nodes or API servers
+	ReasonSpecial    = "NotAnEndpoint"     // loopback, link-local, multicast, unspecified
+	ReasonUnreadable = "AddressUnreadable" // it is none
+)
+
+// refuses returns the reason why an address, or a range, is not the cluster's to contribute; "" if it is.
+func (b Bounds) refuses(p netip.Prefix) string {
+	addr := p.Addr()
+	switch {
+	case addr.IsLoopback(), addr.IsLinkLocalUnicast(), addr.IsMulticast(), addr.IsUnspecified() && p.Bits() > 0, addr.Zone() != "":
+		return ReasonSpecial
+	case special(p):
+		return ReasonSpecial
+	case b.Local && len(b.Within) == 0:
+		return ""
+	}
+	if !b.Local {
+		for _, own := range b.Never {
+			if own.Overlaps(p) {
+				return ReasonOwn
+			}
+		}
+		if len(b.Within) == 0 {
+			return ReasonUnbounded
+		}
+	}
+	for _, w := range b.Within {
+		if w.Bits() <= p.Bits() && w.Contains(addr) {
+			return ""
+		}
+	}
+	return ReasonOutside
+}
+
+// specials are ranges that no endpoint is in.
+var specials = []netip.Prefix{
+	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("224.0.0.0/4"),
+	netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+}
+
+// special says that a range, which may be wide, has special addresses in it.
+func special(p netip.Prefix) bool {
+	for _, s := range specials {
+		if s.Overlaps(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// read reads an address as it stands in a status: alone, or with the length of a prefix. An IPv4 address
+// that is written as one of IPv6 is one of IPv4: or it would be outside of every range, and yet the same.
+func read(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("reading address %q: %w", text, err)
+	}
+	if p.Addr().Is4In6() {
+		if p.Bits() < 96 {
+			return netip.Prefix{}, fmt.Errorf("reading address %q: a range of IPv4 addresses has at least 96 bits as one of IPv6", text)
+		}
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), nil
+}

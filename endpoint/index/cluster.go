@@ -1,0 +1,420 @@
+package index
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"unique"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// Cluster is the part of an index that holds the endpoints of one cluster. Its methods may be called from
+// several goroutines; those that change it wait for each other.
+type Cluster struct {
+	index *Index
+	name  string
+
+	mu      sync.RWMutex // after the index's
+	gone    bool
+	pages   []*[pageSize]record // by slot
+	used    uint32              // slots that were ever used
+	free    []uint32
+	count   int
+	labels  labels
+	scopes  []*scope
+	spare   []uint32          // numbers of scopes
+	spaces  map[string]uint32 // scopes of namespaces; "" is that of what has none
+	listing [listed]listing   // by what is listed anew
+	members []set             // by the number of the query
+	asked   carrier           // of whoever changes the cluster
+	pairs   []uint32          // scratch of Set
+	sorted  []Label           // scratch
+	touched []*Query          // scratch
+}
+
+// record is what is kept of an endpoint.
+type record struct {
+	name      string
+	pairs     []uint32 // of its own labels
+	namespace uint32   // scopes
+	account   uint32
+	node      unique.Handle[string]
+	ports     unique.Handle[string] // see packPorts
+	more      *[]netip.Prefix       // addresses, where it is not one of IPv4 alone
+	v4        [4]byte               // the address, where it is
+	kind      Kind
+	is        bool // there is one here
+	hasV4     bool
+}
+
+func newCluster(x *Index, name, id string) *Cluster {
+	c := &Cluster{
+		index: x, name: name, labels: labels{keys: map[string]*key{}},
+		scopes: make([]*scope, firstScope), spaces: map[string]uint32{},
+	}
+	c.asked.cluster = c
+	for i := range c.scopes {
+		c.scopes[i] = &scope{}
+	}
+	c.spaces[""] = noScope
+	c.relabel(clusterScope, pairsOf(ClusterLabel, name, ClusterIDLabel, id))
+	c.relabel(kindScope(Pod), pairsOf(OrchestratorLabel, "k8s"))
+	return c
+}
+
+func pairsOf(text ...string) (all []Label) {
+	for i := 0; i < len(text); i += 2 {
+		if text[i+1] != "" {
+			all = append(all, Label{text[i], text[i+1]})
+		}
+	}
+	return all
+}
+
+func (c *Cluster) record(slot uint32) *record { return &c.pages[slot/pageSize][slot%pageSize] }
+
+// find returns the endpoint of a name in a namespace.
+func (c *Cluster) find(namespace uint32, id ID) (slot uint32, ok bool) {
+	return c.scopes[namespace].names[id.Kind].get(id.Name, func(slot uint32) string { return c.record(slot).name })
+}
+
+// all yields every slot in use.
+func (c *Cluster) all(yield func(slot uint32) bool) {
+	for slot := range c.used {
+		if c.record(slot).is && !yield(slot) {
+			return
+		}
+	}
+}
+
+// Set adds an endpoint, or changes what is known of it. It keeps nothing of what it is handed.
+func (c *Cluster) Set(e *Endpoint) {
+	defer c.lock()()
+	if c.gone {
+		return
+	}
+	namespace := c.space(e.Namespace)
+	account := noScope
+	if e.ServiceAccount != "" {
+		account = c.account(namespace, e.ServiceAccount)
+	}
+	slot, ok := c.find(namespace, e.ID)
+	var before []uint32
+	if ok {
+		before = c.record(slot).pairs
+	}
+	c.intern(e.Labels, before)
+	if ok {
+		c.change(slot, e, account)
+	} else {
+		slot = c.add(e, namespace, account)
+	}
+	c.listing[e.Kind].see(slot)
+}
+
+// intern leaves in c.pairs the pairs of an endpoint's own labels, by name. Most of them are, most of the
+// time, what they were before.
+func (c *Cluster) intern(labels []Label, before []uint32) {
+	byName := func(a, b Label) int { return strings.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(labels, byName) {
+		c.sorted = append(c.sorted[:0], labels...)
+		slices.SortFunc(c.sorted, byName)
+		labels = c.sorted
+	}
+	c.pairs = c.pairs[:0]
+	for _, l := range labels {
+		for len(before) > 0 && c.labels.pair(before[0]).key.name < l.Name {
+			before = before[1:]
+		}
+		if len(before) > 0 {
+			if p := c.labels.pair(before[0]); p.key.name == l.Name && p.value == l.Value {
+				c.pairs = append(c.pairs, before[0])
+				continue
+			}
+		}
+		if originOf(l.Name) == own {
+			c.pairs = append(c.pairs, c.labels.intern(l.Name, l.Value))
+		}
+	}
+}
+
+func (c *Cluster) add(e *Endpoint, namespace, account uint32) (slot uint32) {
+	slot = c.slot()
+	r := c.record(slot)
+	*r = record{name: strings.Clone(e.Name), kind: e.Kind, namespace: namespace, account: account, is: true, pairs: slices.Clone(c.pairs)}
+	r.fill(e)
+	c.count++
+	for _, id := range r.pairs {
+		c.labels.carry(id, slot)
+	}
+	for _, id := range r.scopes() {
+		c.scopes[id].members.add(slot)
+	}
+	c.scopes[namespace].names[e.Kind].put(r.name, slot)
+	c.asked.slot = slot
+	for _, q := range c.anchored(r) {
+		if q.selector.Match(&c.asked) && c.members[q.number].add(slot) {
+			q.tell(c.name)
+		}
+	}
+	return slot
+}
+
+// change compares what is known with what is new, and asks the queries that tell them apart.
+func (c *Cluster) change(slot uint32, e *Endpoint, account uint32) {
+	r := c.record(slot)
+	c.asked.slot = slot
+	if r.fill(e) { // whoever has it renders it anew
+		for _, q := range c.anchored(r) {
+			if c.members[q.number].has(slot) {
+				q.tell(c.name)
+			}
+		}
+	}
+	affected := c.touched[:0]
+	if !slices.Equal(r.pairs, c.pairs) {
+		affected = c.affected(affected, r.pairs, c.pairs)
+		before := r.pairs
+		r.pairs = slices.Clone(c.pairs)
+		for _, id := range r.pairs {
+			c.labels.carry(id, slot)
+		}
+		for _, id := range before {
+			if !slices.Contains(r.pairs, id) {
+				c.labels.drop(id, slot)
+			}
+		}
+	}
+	if r.account != account {
+		before := r.account
+		affected = c.affected(affected, c.scopes[before].pairs, c.scopes[account].pairs)
+		c.scopes[before].members.remove(slot)
+		r.account = account
+		c.scopes[account].members.add(slot)
+		c.abandon(before)
+	}
+	c.touched = affected
+	for _, q := range affected {
+		c.ask(q, slot)
+	}
+}
+
+// ask finds out anew whether an endpoint matches.
+func (c *Cluster) ask(q *Query, slot uint32) {
+	c.asked.slot = slot
+	members := &c.members[q.number]
+	if q.selector.Match(&c.asked) {
+		if members.add(slot) {
+			q.tell(c.name)
+		}
+	} else if members.remove(slot) {
+		q.tell(c.name)
+	}
+}
+
+// affected appends the queries whose answer may change as labels do.
+func (c *Cluster) affected(to []*Query, before, after []uint32) []*Query {
+	tests := &c.index.tests
+	for _, id := range before {
+		if slices.Contains(after, id) {
+			continue
+		}
+		p := c.labels.pair(id)
+		if value, ok := c.value(after, p.key.name); ok {
+			to = tests.flipping(to, p.key.name, p.value, value)
+		} else {
+			to = tests.matching(to, p.key.name, p.value)
+		}
+	}
+	for _, id := range after {
+		p := c.labels.pair(id)
+		if _, ok := c.value(before, p.key.name); !ok {
+			to = tests.matching(to, p.key.name, p.value)
+		}
+	}
+	return to
+}
+
+// anchored are the queries that may match an endpoint.
+func (c *Cluster) anchored(r *record) []*Query {
+	found := append(c.touched[:0], c.index.anywhere...)
+	look := func(pairs []uint32) {
+		for _, id := range pairs {
+			p := c.labels.pair(id)
+			found = c.index.anchors.matching(found, p.key.name, p.value)
+		}
+	}
+	look(r.pairs)
+	for _, id := range r.scopes() {
+		look(c.scopes[id].pairs)
+	}
+	c.touched = found
+	return found
+}
+
+// Delete removes an endpoint, if it is there.
+func (c *Cluster) Delete(id ID) {
+	defer c.lock()()
+	space, ok := c.spaces[id.Namespace]
+	if !ok {
+		return
+	}
+	if slot, ok := c.find(space, id); ok {
+		c.delete(slot)
+	}
+}
+
+func (c *Cluster) delete(slot uint32) {
+	r := c.record(slot)
+	for _, q := range c.anchored(r) {
+		if c.members[q.number].remove(slot) {
+			q.tell(c.name)
+		}
+	}
+	for _, id := range r.pairs {
+		c.labels.drop(id, slot)
+	}
+	for _, id := range r.scopes() {
+		c.scopes[id].members.remove(slot)
+	}
+	c.scopes[r.namespace].names[r.kind].remove(r.name, slot)
+	namespace, account := r.namespace, r.account
+	*r = record{}
+	c.free = append(c.free, slot)
+	c.count--
+	c.abandon(account)
+	c.abandon(namespace)
+}
+
+func (c *Cluster) slot() uint32 {
+	if n := len(c.free); n > 0 {
+		slot := c.free[n-1]
+		c.free = c.free[:n-1]
+		return slot
+	}
+	if c.used%pageSize == 0 {
+		c.pages = append(c.pages, new([pageSize]record))
+	}
+	c.used++
+	return c.used - 1
+}
+
+// lock keeps the queries as they are, and everybody else out of the cluster.
+func (c *Cluster) lock() (unlock func()) {
+	c.index.mu.RLock()
+	c.mu.Lock()
+	return func() {
+		c.mu.Unlock()
+		c.index.mu.RUnlock()
+	}
+}
+
+// scopes are those that the endpoint is in.
+func (r *record) scopes() [4]uint32 {
+	return [4]uint32{r.namespace, r.account, kindScope(r.kind), clusterScope}
+}
+
+// fill takes over what no selector asks for, and reports whether it changes what is rendered.
+func (r *record) fill(e *Endpoint) (changed bool) {
+	r.node = unique.Make(e.Node)
+	if ports := unique.Make(packPorts(e.Ports)); r.ports != ports {
+		r.ports, changed = ports, true
+	}
+	if len(e.Addresses) == 1 && e.Addresses[0].Addr().Is4() && e.Addresses[0].Bits() == 32 {
+		v4 := e.Addresses[0].Addr().As4()
+		changed = changed || !r.hasV4 || r.v4 != v4
+		r.v4, r.hasV4, r.more = v4, true, nil
+		return changed
+	}
+	changed = changed || r.hasV4 || r.more == nil != (len(e.Addresses) == 0) || r.more != nil && !slices.Equal(*r.more, e.Addresses)
+	if changed {
+		r.hasV4, r.more = false, nil
+		if len(e.Addresses) > 0 {
+			more := slices.Clone(e.Addresses)
+			r.more = &more
+		}
+	}
+	return changed
+}
+
+// addresses calls yield for each address.
+func (r *record) addresses(yield func(netip.Prefix) bool) bool {
+	if r.hasV4 {
+		return yield(netip.PrefixFrom(netip.AddrFrom4(r.v4), 32))
+	}
+	if r.more != nil {
+		for _, a := range *r.more {
+			if !yield(a) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// endpoint makes an Endpoint of a record.
+func (c *Cluster) endpoint(slot uint32) Endpoint {
+	r := c.record(slot)
+	e := Endpoint{
+		ID:             ID{Kind: r.kind, Namespace: c.scopes[r.namespace].name, Name: r.name},
+		ServiceAccount: c.scopes[r.account].name,
+		Node:           r.node.Value(),
+		Ports:          unpackPorts(r.ports.Value()),
+	}
+	r.addresses(func(a netip.Prefix) bool { e.Addresses = append(e.Addresses, a); return true })
+	for _, id := range r.pairs {
+		p := c.labels.pair(id)
+		e.Labels = append(e.Labels, Label{p.key.name, p.value})
+	}
+	slices.SortFunc(e.Labels, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
+	return e
+}
+
+// packPorts writes ports into a string: many endpoints have the same, and it is kept once.
+func packPorts(ports []Port) string {
+	var text []byte
+	for _, p := range ports {
+		text = binary.AppendUvarint(text, uint64(p.Number))
+		for _, s := range []string{p.Name, p.Protocol} {
+			text = binary.AppendUvarint(text, uint64(len(s)))
+			text = append(text, s...)
+		}
+	}
+	return string(text)
+}
+
+func unpackPorts(text string) (ports []Port) {
+	rest := []byte(text)
+	number := func() uint64 {
+		v, n := binary.Uvarint(rest)
+		rest = rest[n:]
+		return v
+	}
+	word := func() string {
+		n := number()
+		s := string(rest[:n])
+		rest = rest[n:]
+		return s
+	}
+	for len(rest) > 0 {
+		p := Port{Number: uint16(number())} //nolint:gosec // it was one
+		p.Name, p.Protocol = word(), word()
+		ports = append(ports, p)
+	}
+	return ports
+}
+
+// listing is what was seen since something began to be listed anew.
+type listing struct {
+	on   bool
+	seen *roaring.Bitmap
+}
+
+func (l *listing) see(id uint32) {
+	if l.on {
+		l.seen.Add(id)
+	}
+}
