@@ -65,6 +65,10 @@ fuzz: ## Fuzz every parser, FUZZTIME each (30s)
 		go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null || exit 1; \
 	done
 
+.PHONY: attempts
+attempts: devfleet ## Take away each guard, and see that its attempt then succeeds (an hour); ATTEMPTS=part of a name
+	go run ./internal/attempts/mutate $(if $(ATTEMPTS),'$(ATTEMPTS)')
+
 .PHONY: bench
 bench: devfleet ## Run all benchmarks, or one: BENCH=name; figures are added to bench.json
 	@for name in $(or $(BENCH),$(BENCHES)); do echo "==> $$name"; go run ./internal/bench/$$name; done

@@ -39,6 +39,7 @@ func ControllerObjects(o ControllerOptions) []client.Object {
 		grantPolicies(),
 		issuerAuthors(),
 		controllersPolicy(),
+		approvalsPolicy(),
 		controllerAccount(),
 		runnerRoles(ControllersRole, controllerRights(o.GrantableRoles)),
 		runnerBindings(ControllersRole, ControllersServiceAccount, controllerRights(o.GrantableRoles)),
@@ -60,7 +61,8 @@ func controllerAccount() []client.Object {
 }
 
 // controllerRights are the rights of the member controllers. Approving and binding are theirs alone;
-// what they may approve the approver decides, what they may bind the policy ControllersPolicy.
+// whose requests they may approve the policy ApprovalsPolicy and which of these the approver decides, what they may
+// bind the policy ControllersPolicy.
 func controllerRights(grantable []string) []right {
 	follow, keep := []string{"list", "watch"}, []string{"get", "list", "watch", "create", "update", "delete"}
 	return rightsOf(partControllers,

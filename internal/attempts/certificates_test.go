@@ -119,6 +119,12 @@ func strangersRequest(t *testing.T, w *world, user string, subject pkix.Name) *c
 	return csr
 }
 
+// controllersApprove approves what somebody else asks for.
+func controllersApprove(t *testing.T, w *world) {
+	csr := strangersRequest(t, w, "carl", pkix.Name{CommonName: "kubernetes-admin"})
+	must(t, refused(approve(t, tokenOf(t, w.there, w.credentials.controllers), csr), member.ApprovalsPolicy))
+}
+
 // notOfAConnection asks, by any other right, for the certificate of a connection.
 func notOfAConnection(t *testing.T, w *world) {
 	csr := strangersRequest(t, w, "cora", pkix.Name{CommonName: v1alpha1.MemberUser(edge)})

@@ -164,11 +164,13 @@
 //	  of the exchange's answer finds something besides the token
 //	    the answer has what RFC 8693 asks for (internal/gate/answer.go)
 //	  of the right to ask for certificates asks for a connection's
-//	    the requester is a connection (internal/controller/certificaterequest/decide.go)
+//	    the requester is a connection, and the policy says so, too (internal/controller/certificaterequest/decide.go, member/policy_approvals.go)
 //	  of the manager's token becomes somebody in the local cluster
 //	    its role in namespaces of requests gets Secrets by name (config/rbac/requests.yaml)
 //
 //	by a thief there
+//	  of the controllers' token approves the request of a stranger
+//	    policy: requests of connections alone (member/policy_approvals.go)
 //	  of the controllers' token asks for a certificate
 //	    they do not ask for what they approve (member/controllers.go)
 //	  of the controllers' token writes what is granted

@@ -20,6 +20,7 @@ import (
 // thievesThere steal what runs in the cluster that is entered.
 var thievesThere = map[string]func(*testing.T, *world){
 	"of the controllers' token asks for a certificate":              controllersAsk,
+	"of the controllers' token approves the request of a stranger":  controllersApprove,
 	"of the controllers' token writes what is granted":              controllersWrite,
 	"of the controllers' token mints":                               controllersMint,
 	"of the controllers' token binds a role in no grant's name":     controllersUnnamed,

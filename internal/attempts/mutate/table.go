@@ -172,15 +172,19 @@ var thievesTable = []mutation{
 		[]edit{{"grant/wanted.go", "if g.Spec.WholeCluster {", "if true {"}}},
 	{thief + "of the exchange's answer finds something besides the token", "the answer has what RFC 8693 asks for",
 		[]edit{{"internal/gate/answer.go", "Scope           string `json:\"scope\"`", "Scope           string `json:\"scope\"`\n\tRefresh string `json:\"refresh_token\"`"}}},
-	{thief + "of the right to ask for certificates asks for a connection's", "the requester is a connection",
-		[]edit{{decide, "strings.HasPrefix(csr.Spec.Username, v1alpha1.MemberUser(\"\"))", "(true || strings.HasPrefix(csr.Spec.Username, v1alpha1.MemberUser(\"\")))"}}},
+	{thief + "of the right to ask for certificates asks for a connection's", "the requester is a connection, and the policy says so, too",
+		[]edit{{decide, "strings.HasPrefix(csr.Spec.Username, v1alpha1.MemberUser(\"\"))", "(true || strings.HasPrefix(csr.Spec.Username, v1alpha1.MemberUser(\"\")))"}, anyRequest}},
 	{thief + "of the manager's token becomes somebody in the local cluster", "its role in namespaces of requests gets Secrets by name",
 		[]edit{{"config/rbac/requests.yaml", "verbs: [get, create, update, delete]", "verbs: [get, list, create, update, delete]"}}},
 }
 
 var anySubject = edit{"grant/account.go", ` && s.Issuer.Subject != "" && s.Issuer.Subject == subject`, ` && s.Issuer.Subject != ""`}
 
+// anyRequest lets the controllers approve what anybody asks for.
+var anyRequest = edit{"member/policy_approvals.go", "Expression: \"object.spec.signerName", "Expression: \"true || object.spec.signerName"}
+
 var thereTable = []mutation{
+	{thiefThere + "of the controllers' token approves the request of a stranger", "policy: requests of connections alone", []edit{anyRequest}},
 	{thiefThere + "of the controllers' token asks for a certificate", "they do not ask for what they approve",
 		[]edit{{"member/controllers.go", `rule(certificatesGroup, "certificatesigningrequests", follow)`, `rule(certificatesGroup, "certificatesigningrequests", append([]string{"create"}, follow...))`}}},
 	{thiefThere + "of the controllers' token writes what is granted", "policy of grants: the controllers write none",
