@@ -74,7 +74,7 @@ bench: devfleet ## Run all benchmarks, or one: BENCH=name; figures are added to 
 	@for name in $(or $(BENCH),$(BENCHES)); do echo "==> $$name"; go run ./internal/bench/$$name; done
 
 .PHONY: demo
-demo: build devfleet ## Show Hawser at work on clusters of its own; KEEP=1 leaves them running
+demo: build devfleet bin/helm ## Show Hawser at work on clusters of its own; KEEP=1 leaves them running
 	KEEP=$(KEEP) PATH="$(CURDIR)/bin:$$PATH" go run ./hack/demo
 
 ##@ Keep in order

@@ -46,10 +46,11 @@ var layers = [][]string{
 // sameLayer are the imports that are right although both packages stand in one
 // layer. A package and the packages in its own folders need no entry.
 var sameLayer = map[string][]string{
-	"internal/cli":     {"internal/manager", "internal/gate"}, // `hawser manager`, `hawser gate`
-	"internal/awstest": {"fleettest"},                         // its webhooks are asked by real API servers
-	"trust/exchange":   {"credential"},                        // tokens are credential.Secrets
-	"endpoint/wire":    {"endpoint/index"},                    // it reads labels and ports as the index takes them
+	"internal/cli":       {"internal/manager", "internal/gate"}, // `hawser manager`, `hawser gate`
+	"internal/awstest":   {"fleettest"},                         // its webhooks are asked by real API servers
+	"internal/charttest": {"fleettest"},                         // what it installs there, it runs
+	"trust/exchange":     {"credential"},                        // tokens are credential.Secrets
+	"endpoint/wire":      {"endpoint/index"},                    // it reads labels and ports as the index takes them
 }
 
 // testOnly names the packages that exist for tests, and who else may import them.

@@ -6,12 +6,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential/exec"
 	"github.com/hawser-io/hawser/internal/charttest"
 	"github.com/hawser-io/hawser/internal/cli"
@@ -33,6 +36,31 @@ func TestProgramTakesTheArguments(t *testing.T) {
 			if code := cli.Run(t.Context(), append(append([]string{"hawser"}, args...), "--help"), nil, io.Discard, &stderr); code != 0 {
 				t.Errorf("%s: hawser %s: %s", shape, strings.Join(args, " "), stderr.String())
 			}
+		}
+	}
+}
+
+// A RemoteCluster of the local cluster that the manager made before Helm would end the installation: Helm takes over
+// nothing that is not its own. Where the chart has none, the manager makes it.
+func TestTheLocalClusterIsDeclaredOnce(t *testing.T) {
+	helm := charttest.New(t, nil)
+	for name, tt := range map[string]struct {
+		values string
+		chart  bool
+	}{
+		"by itself":           {clusters("{}"), true},
+		"with rules":          {clusters("primary: {authType: inCluster, capabilities: [endpoints]}"), true},
+		"for management only": {strings.Replace(clusters("{}"), "clusterName:", "managementOnly: true\n  clusterName:", 1), false},
+	} {
+		objs, err := helm.Render(t, tt.values)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		declared := objs.Find("RemoteCluster", "primary") != nil
+		told := slices.Contains(objs.Args(t, "hawser"), "--declare-self=false")
+		if declared != tt.chart || told != tt.chart {
+			t.Errorf("%s: the chart declares it: %v, and the manager is told so: %v; want %v", name, declared, told, tt.chart)
 		}
 	}
 }
@@ -96,6 +124,77 @@ func TestEveryDashboardIsLoaded(t *testing.T) {
 	}
 	if len(data) != len(files) {
 		t.Errorf("%d dashboards in the ConfigMap, want %d", len(data), len(files))
+	}
+}
+
+// The alerts are those of the file that conformance/dashboards holds to the metrics, and none is without a patience.
+func TestAlertsAreThoseOfTheFile(t *testing.T) {
+	objs, err := charttest.New(t, nil).Render(t, clusters("{}")+"gate: {enabled: true, tls: {secretName: x}}\nmember: {controllers: {enabled: true}}\nalerts: {enabled: true, for: 7m}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := map[string][]map[string]any{}, map[string][]map[string]any{}
+	readYAML(t, "hawser/files/alerts.yaml", &want)
+	waits := 0
+	for _, rules := range want {
+		for _, rule := range rules {
+			if rule["for"] == nil {
+				rule["for"], waits = "7m", waits+1
+			}
+		}
+	}
+	groups, _, _ := unstructured.NestedSlice(objs.Find("PrometheusRule", "hawser").Object, "spec", "groups")
+	for _, g := range groups {
+		group, _ := g.(map[string]any)
+		rules, _ := group["rules"].([]any)
+		for _, r := range rules {
+			rule, _ := r.(map[string]any)
+			side := strings.TrimPrefix(group["name"].(string), "hawser.")
+			got[side] = append(got[side], rule)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || waits == 0 {
+		t.Errorf("alerts (-file +chart), %d of them wait as long as the values say:\n%s", waits, diff)
+	}
+}
+
+func TestLintFindsNothing(t *testing.T) {
+	helm := charttest.New(t, nil)
+	for _, shape := range shapes {
+		t.Run(shape, func(t *testing.T) {
+			t.Parallel()
+			out, err := helm.Run(t.Context(), valuesOf(t, shape), "lint", charttest.Chart(t), "--strict", "--namespace", "hawser", "--values", "-")
+			if err != nil || strings.Contains(out, "[WARNING]") || strings.Contains(out, "[ERROR]") {
+				t.Errorf("helm lint: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// Whoever looks a role up that is in a cluster finds it, and why, in docs/rbac.md.
+func TestEveryRoleIsInTheDocumentOfRights(t *testing.T) {
+	text, err := os.ReadFile("../docs/rbac.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	helm := charttest.New(t, nil)
+	for _, shape := range shapes {
+		objs, err := helm.Render(t, valuesOf(t, shape))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, obj := range objs {
+			if obj.GroupVersionKind().Group != "rbac.authorization.k8s.io" {
+				continue
+			}
+			name := obj.GetName()
+			if local := obj.GetLabels()[v1alpha1.LocalClusterLabel]; local != "" {
+				name = strings.Replace(name, "-from-"+local, "-from-LOCAL", 1)
+			}
+			if !bytes.Contains(text, []byte("`"+name+"`")) {
+				t.Errorf("%s: docs/rbac.md does not have %s %s", shape, obj.GetKind(), name)
+			}
+		}
 	}
 }
 

@@ -45,6 +45,7 @@ type Cluster struct {
 	recorded  atomic.Bool // an event recorder was asked for
 	hangUp    context.CancelFunc
 	hungUp    chan struct{}
+	work      underway
 
 	mu   sync.Mutex
 	told inventory.Cluster

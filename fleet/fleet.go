@@ -56,6 +56,7 @@ type Fleet struct {
 	metrics *metrics
 	cached  cached
 	inbox   *inbox
+	endings *endings
 	synced  chan struct{}
 
 	mu       sync.RWMutex
@@ -98,7 +99,7 @@ func New(cfg *rest.Config, o Options) (*Fleet, error) {
 	}
 	f := &Fleet{
 		options: o, manager: mgr, log: mgr.GetLogger().WithName("fleet"), clock: o.Connection.Clock,
-		metrics: counters, cached: kinds, inbox: newInbox(), synced: make(chan struct{}),
+		metrics: counters, cached: kinds, inbox: newInbox(), endings: newEndings(), synced: make(chan struct{}),
 		clusters: map[string]*Cluster{}, faults: map[string]error{}, unusable: map[string]error{},
 		watchers: map[*watcher]struct{}{},
 	}

@@ -19,11 +19,13 @@ type inbox struct {
 	news   map[string]*news
 	order  []string
 	synced bool
+	closed bool
 }
 
 // news of one name. Remove and then Set is not the same as Set: it may be another cluster.
 type news struct {
 	removed bool
+	ended   []chan struct{} // to be closed when what was removed has ended
 	set     *inventory.Cluster
 	faulty  bool
 	fault   error
@@ -38,7 +40,14 @@ func (b *inbox) Set(c inventory.Cluster) { b.tell(c.Spec.Name, func(n *news) { n
 
 // Remove implements inventory.Sink.
 func (b *inbox) Remove(name string) {
-	b.tell(name, func(n *news) { *n = news{removed: true} })
+	b.tell(name, func(n *news) { *n = news{removed: true, ended: n.ended} })
+}
+
+// End removes a cluster, and says when nothing runs for it any more, its reconciles among it: see shard.Ender.
+func (b *inbox) End(name string) (ended <-chan struct{}) {
+	done := make(chan struct{})
+	b.tell(name, func(n *news) { *n = news{removed: true, ended: append(n.ended, done)} })
+	return done
 }
 
 // Fault implements inventory.Sink.
@@ -54,8 +63,26 @@ func (b *inbox) Synced() {
 	b.rouse()
 }
 
+// close ends what nobody will hear any more: there is no cluster left.
+func (b *inbox) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	_, all, _ := b.take()
+	for _, n := range all {
+		closeAll(n.ended)
+	}
+}
+
 func (b *inbox) tell(name string, change func(*news)) {
 	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		n := &news{}
+		change(n)
+		closeAll(n.ended)
+		return
+	}
 	n := b.news[name]
 	if n == nil {
 		n = &news{}
@@ -114,6 +141,7 @@ func (f membership) Start(ctx context.Context) error {
 		ending.Go(c.end)
 	}
 	ending.Wait()
+	f.inbox.close()
 	return err
 }
 
@@ -167,6 +195,9 @@ func (f membership) hear(ctx context.Context, name string, n *news, ending *sync
 		f.leave(c, ending)
 		c = nil
 	}
+	if len(n.ended) > 0 {
+		f.endings.tell(name, n.ended)
+	}
 	switch {
 	case n.set == nil:
 	case c != nil && c.becomes(*n.set):
@@ -218,6 +249,16 @@ func (f membership) leave(c *Cluster, ending *sync.WaitGroup) {
 	c.cancel(notFound(c.name))
 	f.tellAll(step{gone, c})
 	f.mu.Unlock()
-	ending.Go(c.end)
+	f.endings.begin(c)
+	idle, ended := c.work.idle(), make(chan struct{})
+	ending.Go(func() {
+		defer close(ended)
+		c.end()
+	})
+	go func() { // ends with the last reconcile of the cluster, for which its end does not wait
+		<-ended
+		<-idle
+		f.endings.end(c)
+	}()
 	f.log.Info("a cluster has left the fleet", "cluster", c.name)
 }

@@ -29,6 +29,11 @@ func (w *within) Reconcile(ctx context.Context, r Request) (reconcile.Result, er
 		logf.FromContext(ctx).V(1).Info("a request is dropped: its cluster has left the fleet")
 		return reconcile.Result{}, nil
 	}
+	if !c.work.enter() { // it leaves this very moment
+		w.drop(reasonGone)
+		return reconcile.Result{}, nil
+	}
+	defer c.work.leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })()

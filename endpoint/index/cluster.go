@@ -60,18 +60,13 @@ func newCluster(x *Index, name, id string) *Cluster {
 		c.scopes[i] = &scope{}
 	}
 	c.spaces[""] = noScope
-	c.relabel(clusterScope, pairsOf(ClusterLabel, name, ClusterIDLabel, id))
-	c.relabel(kindScope(Pod), pairsOf(OrchestratorLabel, "k8s"))
-	return c
-}
-
-func pairsOf(text ...string) (all []Label) {
-	for i := 0; i < len(text); i += 2 {
-		if text[i+1] != "" {
-			all = append(all, Label{text[i], text[i+1]})
-		}
+	where := []Label{{ClusterLabel, name}}
+	if id != "" {
+		where = append(where, Label{ClusterIDLabel, id})
 	}
-	return all
+	c.relabel(clusterScope, where)
+	c.relabel(kindScope(Pod), []Label{{OrchestratorLabel, "k8s"}})
+	return c
 }
 
 func (c *Cluster) record(slot uint32) *record { return &c.pages[slot/pageSize][slot%pageSize] }

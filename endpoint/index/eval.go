@@ -20,7 +20,7 @@ func (c *Cluster) answer(q *Query) {
 // eval finds what matches. Of the sets in which all of that must be, it looks through the smallest.
 func (c *Cluster) eval(s *selector.Selector) (found set) {
 	e := s.Expr()
-	exact := e.Kind() != selector.KindAnd && e.Kind() != selector.KindOr && !e.Negated()
+	exact := e.Kind() != selector.KindAnd && e.Kind() != selector.KindOr && c.bound(e) < c.count
 	asked := &carrier{cluster: c}
 	for slot := range c.candidates(e) {
 		asked.slot = slot
@@ -114,27 +114,14 @@ func (c *Cluster) passing(k *key, e selector.Expr) iter.Seq[uint32] {
 
 // candidates yields endpoints among which are all that match, some of them perhaps twice.
 func (c *Cluster) candidates(e selector.Expr) iter.Seq[uint32] {
-	kind := e.Kind()
-	switch {
+	switch kind := e.Kind(); {
 	case kind == selector.KindTrue && e.Negated():
-		return func(func(uint32) bool) {}
-	case kind == selector.KindTrue, e.Negated():
+		return nobody
+	case c.bound(e) >= c.count: // it is no use to know who
 		return c.all
 	case kind == selector.KindAnd:
-		best, least := e, c.count
-		for operand := range e.Operands() {
-			if n := c.bound(operand); n < least {
-				best, least = operand, n
-			}
-		}
-		if least == c.count {
-			return c.all
-		}
-		return c.candidates(best)
+		return c.candidates(c.narrowest(e))
 	case kind == selector.KindOr:
-		if c.bound(e) >= c.count {
-			return c.all
-		}
 		return func(yield func(uint32) bool) {
 			for operand := range e.Operands() {
 				for slot := range c.candidates(operand) {
@@ -147,7 +134,7 @@ func (c *Cluster) candidates(e selector.Expr) iter.Seq[uint32] {
 	}
 	k := c.labels.keys[e.Label()]
 	if k == nil {
-		return func(func(uint32) bool) {}
+		return nobody
 	}
 	return func(yield func(uint32) bool) {
 		for id := range c.passing(k, e) {
@@ -156,6 +143,19 @@ func (c *Cluster) candidates(e selector.Expr) iter.Seq[uint32] {
 			}
 		}
 	}
+}
+
+func nobody(func(uint32) bool) {}
+
+// narrowest is the operand that the fewest endpoints match.
+func (c *Cluster) narrowest(e selector.Expr) (best selector.Expr) {
+	least := -1
+	for operand := range e.Operands() {
+		if n := c.bound(operand); least < 0 || n < least {
+			best, least = operand, n
+		}
+	}
+	return best
 }
 
 // carrying calls yield for the endpoints that carry a pair, until it returns false.

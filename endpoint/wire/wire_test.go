@@ -50,7 +50,7 @@ func want(p *corev1.Pod) *wire.Object {
 			if protocol == "" {
 				protocol = "TCP"
 			}
-			o.Ports = append(o.Ports, index.Port{Name: port.Name, Protocol: protocol, Number: uint16(port.ContainerPort)}) //nolint:gosec // made below
+			o.Ports = append(o.Ports, index.Port{Name: port.Name, Protocol: protocol, Number: uint16(port.ContainerPort)})
 		}
 	}
 	return o
@@ -90,7 +90,7 @@ func filler(seed int64) *randfill.Filler {
 		func(t *metav1.MicroTime, c randfill.Continue) {
 			*t = metav1.MicroTime(metav1.Unix(c.Int63n(4_000_000_000), 0))
 		},
-		func(f *metav1.FieldsV1, _ randfill.Continue) { f.Raw = []byte(`{}`) },
+		func(f *metav1.FieldsV1, _ randfill.Continue) { f.SetRawString(`{}`) },
 		func(p *corev1.ContainerPort, c randfill.Continue) {
 			p.Name, p.ContainerPort = c.String(8), c.Int31n(65536)
 			p.Protocol = corev1.Protocol([]string{"", "TCP", "UDP"}[c.Intn(3)])

@@ -53,7 +53,7 @@ func (f *Fence) renewed(start time.Time) {
 	if f.timer != nil {
 		f.timer.Stop()
 	}
-	f.timer = f.clock.AfterFunc(left, f.lapse)
+	f.timer = f.clock.AfterFunc(left, func() { go f.lapse() }) // it asks the clock, which may be busy calling
 }
 
 // lapse breaks off what is under way, if the time has really come.

@@ -97,13 +97,17 @@ func (a Assignment) move(peers map[types.UID]peer, clusters []string) {
 		}
 		owns[to] = append(owns[to], c)
 	}
+	delete(held, everything)
 	for c, at := range held { // of what there is no more
-		if c != everything {
-			a.take(c, at)
-		}
+		a.take(c, at)
 	}
+	a.own(owns)
+}
+
+// own sets what each replica owns.
+func (a Assignment) own(clusters map[types.UID][]string) {
 	for uid, s := range a.Shards {
-		s.Owns = owns[uid]
+		s.Owns = clusters[uid]
 		slices.Sort(s.Owns)
 		a.Shards[uid] = s
 	}

@@ -66,9 +66,3 @@ func (w *work) owns(cluster string) bool {
 	i := w.clusters[cluster]
 	return i != nil && i.owned
 }
-
-func (w *work) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.clusters)
-}

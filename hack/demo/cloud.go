@@ -88,13 +88,7 @@ spec:
 `, v1alpha1.GroupVersion, c.hop.ARN(), c.end.ARN(), externalID)
 }
 
-// connectEKS joins the cluster that is reached through a role of another account.
-func connectEKS(ctx context.Context, w *world) error {
-	fmt.Println()
-	said("delta is an EKS cluster in another AWS account: one role leads to the next, and no secret is kept")
-	if err := w.primary.Apply(ctx, []byte(w.cloud.identities())); err != nil {
-		return err
-	}
-	return w.hawser(ctx, onlyLast, "join", eksCluster, "--remote-context", eksCluster, "--capabilities", "endpoints", "--server", w.proxies[eksCluster].URL,
-		"--auth", "eks", "--region", region, "--identity", "target", "--access-entry")
+// letIn makes the access entry by which the role of the other account may come into the EKS cluster.
+func (w *world) letIn(ctx context.Context) error {
+	return w.hawser(ctx, everything, "aws", "grant", "--cluster", eksCluster, "--region", region, "--role", w.cloud.end.ARN(), "--local-name", primary)
 }

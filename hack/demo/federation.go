@@ -2,47 +2,38 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/hawser-io/hawser/fleettest"
+	certutil "k8s.io/client-go/util/cert"
 )
 
 // gated is the cluster that is entered through a gate.
 const gated = "epsilon"
 
-const gateLog = "gate.log"
-
 // gateway is a gate that runs.
-type gateway struct{ url, caFile string }
+type gateway struct{ url, ca string }
 
-// startGate runs a gate in front of no one: beside the API server of the cluster, as its own account.
-func (w *world) startGate(ctx context.Context, c *fleettest.Cluster) error {
-	config, err := accountConfig(ctx, c, "hawser-gate")
+// openGate lets a cluster believe the primary's own issuer, and runs its gate: in front of no one, beside the API server.
+func (w *world) openGate(ctx context.Context) error {
+	cert, key, err := certutil.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)
+	if err != nil {
+		return fmt.Errorf("making the gate's certificate: %w", err)
+	}
+	issuer, keys, err := w.issuer(ctx)
 	if err != nil {
 		return err
 	}
-	kubeconfig := filepath.Join(w.dir, "gate.kubeconfig")
-	if err := writeKubeconfig(kubeconfig, config); err != nil {
+	if err := w.clusters[gated].Apply(ctx, fmt.Appendf(nil, gateThere, cert, key, issuer, keys)); err != nil {
 		return err
 	}
-	cert, key := filepath.Join(w.dir, "gate.crt"), filepath.Join(w.dir, "gate.key")
-	if err := writeCertificate(cert, key); err != nil {
-		return err
-	}
+	said("%s has a TrustedIssuer for the primary's own issuer, and an AccessGrant for its manager: nothing is stored anywhere", gated)
 	address, err := freeAddress()
 	if err != nil {
 		return err
@@ -51,34 +42,55 @@ func (w *world) startGate(ctx context.Context, c *fleettest.Cluster) error {
 	if err != nil {
 		return err
 	}
-	err = w.start(gateLog, "gate", "--kubeconfig", kubeconfig, "--bind-address", address,
-		"--tls-cert-file", cert, "--tls-private-key-file", key, "--metrics-bind-address", "0", "--health-probe-bind-address", probes)
-	if err != nil {
+	if err := w.start(ctx, gated, "hawser-gate", "--bind-address", address, "--health-probe-bind-address", probes); err != nil {
 		return err
 	}
-	w.gate = gateway{url: "https://" + address + "/token", caFile: cert}
-	said("hawser gate runs in %s: it takes tokens of trusted issuers, and gives tokens of granted accounts", c.Name)
+	w.gate = gateway{url: "https://" + address + "/token", ca: string(cert)}
+	said("the gate runs in %s: it takes tokens of trusted issuers, and gives tokens of granted accounts", gated)
 	return awaitOK(ctx, "http://"+probes+"/readyz")
 }
 
-// connectOIDC joins the cluster that believes the primary's own issuer.
-func connectOIDC(ctx context.Context, w *world) error {
-	fmt.Println()
-	said("%s believes tokens of the primary's own issuer, which its gate exchanges: nothing is stored anywhere", gated)
-	return w.hawser(ctx, onlyLast, "join", gated, "--remote-context", gated, "--capabilities", "endpoints", "--server", w.proxies[gated].URL,
-		"--auth", "oidc", "--gate-url", w.gate.url, "--gate-ca-file", w.gate.caFile)
+// issuer is what the primary says of its tokens: who issues them, and by which keys.
+func (w *world) issuer(ctx context.Context) (url string, keys []byte, err error) {
+	ask := w.primary.Client().Discovery().RESTClient()
+	document, err := ask.Get().AbsPath("/.well-known/openid-configuration").DoRaw(ctx)
+	if err == nil {
+		keys, err = ask.Get().AbsPath("/openid/v1/jwks").DoRaw(ctx)
+	}
+	var found struct{ Issuer string }
+	if err == nil {
+		err = json.Unmarshal(document, &found)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("asking the primary for its issuer: %w", err)
+	}
+	return found.Issuer, keys, nil
 }
+
+const gateThere = `apiVersion: v1
+kind: Secret
+metadata: {name: gate-tls, namespace: hawser}
+type: kubernetes.io/tls
+stringData: {tls.crt: %q, tls.key: %q}
+---
+apiVersion: hawser.io/v1alpha1
+kind: TrustedIssuer
+metadata: {name: primary}
+spec: {url: %q, prefix: "primary:", jwks: %q}
+---
+apiVersion: hawser.io/v1alpha1
+kind: AccessGrant
+metadata: {name: primary-manager}
+spec:
+  subjects: [{issuer: {name: primary, subject: "system:serviceaccount:hawser:hawser"}}]
+  clusterRoles: [hawser-connect, hawser-endpoints]
+  wholeCluster: true
+`
 
 // What a namespace of the primary asks for, and what beta grants to it.
 const shopHere = `apiVersion: v1
 kind: Namespace
 metadata: {name: shop}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: hawser-requests, namespace: shop}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: hawser-requests}
-subjects: [{kind: ServiceAccount, name: hawser, namespace: hawser}]
 ---
 apiVersion: hawser.io/v1alpha1
 kind: AccessRequest
@@ -108,14 +120,16 @@ func handOut(ctx context.Context, w *world, _ *result) error {
 	if err := w.clusters["beta"].Apply(ctx, []byte(shopThere)); err != nil {
 		return err
 	}
-	allow := `{"spec":{"allowedNamespaces":{"names":["shop"]}}}`
-	if err := w.kubectl(ctx, "", "--context", primary, "patch", "remotecluster", "beta", "--type", "merge", "-p", allow); err != nil {
-		return err
-	}
 	if err := w.primary.Apply(ctx, []byte(shopHere)); err != nil {
 		return err
 	}
-	said("beta has an AccessGrant for namespace shop of the primary, and shop has an AccessRequest for it")
+	said("beta has an AccessGrant for namespace shop of the primary, and shop has an AccessRequest for it; the values allow both")
+	w.entries["beta"]["allowedNamespaces"] = map[string]any{"names": []string{"shop"}}
+	w.values["accessRequests"] = map[string]any{"namespaces": []string{"shop"}}
+	if err := w.releasePrimary(ctx, "upgrade"); err != nil {
+		return err
+	}
+	said("the values still hold the first credentials; what was renewed lies elsewhere, and stays in use")
 	kubeconfig, err := w.awaitOutput(ctx)
 	if err != nil {
 		return err
@@ -151,36 +165,6 @@ func (w *world) kubectl(ctx context.Context, kubeconfig string, args ...string) 
 	}
 	fmt.Println(indent(out))
 	return err
-}
-
-// writeCertificate makes a serving certificate for this machine, which is its own CA.
-func writeCertificate(certFile, keyFile string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fmt.Errorf("making the gate's key: %w", err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "gate"},
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return fmt.Errorf("making the gate's certificate: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("encoding the gate's key: %w", err)
-	}
-	err = errors.Join(
-		os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600),
-		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600),
-	)
-	if err != nil {
-		return fmt.Errorf("writing the gate's certificate: %w", err)
-	}
-	return nil
 }
 
 // freeAddress is an address of this machine that nobody listens at.

@@ -1,9 +1,11 @@
 // Command demo shows Hawser at work on clusters of its own: a primary and five
 // remote clusters that are reached with five kinds of credentials, one of them
 // through roles of two AWS accounts, and one by the primary's own identity, through a
-// gate. It rotates these underneath running watches, hands out narrow access, lets a
-// cluster vanish and come back, and revokes one. What it prints at the end, and writes into .devfleet/demo.json, it
-// has counted at proxies in front of the API servers.
+// gate. Both sides are releases of the chart, but for one cluster that is joined. There are
+// no nodes: what the releases would run runs here, with the arguments and the accounts that the
+// chart gives it. The demo rotates the credentials underneath running watches, hands out
+// narrow access by an upgrade, lets a cluster vanish and come back, and revokes one. What it prints at the
+// end, and writes into .devfleet/demo.json, it has counted at proxies in front of the API servers.
 //
 // With KEEP=1 it leaves everything running until Ctrl-C.
 package main

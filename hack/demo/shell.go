@@ -54,7 +54,7 @@ func (w *world) show(ctx context.Context, show shown, want int, args ...string) 
 func (w *world) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, w.program, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.fleetDir.Kubeconfig())
-	if slices.Contains(args, "--access-entry") {
+	if slices.Contains(args, "grant") {
 		for name, value := range w.cloud.operator { // of the two, only the operator may make access entries
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
@@ -108,9 +108,9 @@ func (w *world) lookAround() {
 	heading("Everything still runs, until Ctrl-C. Look around, in another terminal")
 	fmt.Printf(`  export KUBECONFIG=%s
   bin/hawser clusters -w
-  bin/hawser check
-  bin/hawser join alpha --remote-context alpha --server %s
+  bin/hawser status
+  bin/helm --kube-context primary --namespace hawser history hawser
   bin/devfleet --dir %s kubectl get remoteclusters
   tail -f %s
-`, w.fleetDir.Kubeconfig(), w.proxies["alpha"].URL, w.dir, filepath.Join(w.dir, managerLog))
+`, w.fleetDir.Kubeconfig(), w.dir, filepath.Join(w.dir, managerLog))
 }

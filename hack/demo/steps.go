@@ -6,26 +6,23 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/hawser-io/hawser/internal/cli/install"
 )
 
 // patience is how long a step of the demo may take. It is generous, because machines differ.
 const patience = 40 * time.Second
 
-// connect joins the remote clusters and counts how many became Ready.
+// connect waits for the clusters of the values, joins the other one, and counts how many became Ready.
 func connect(ctx context.Context, w *world, r *result) error {
 	heading("Connect five clusters, with five kinds of credentials")
-	special := map[string]func(context.Context, *world) error{eksCluster: connectEKS, gated: connectOIDC}
-	for _, remote := range remotes {
-		if join := special[remote.name]; join != nil {
-			if err := join(ctx, w); err != nil {
-				return err
-			}
-			continue
-		}
-		args := []string{"join", remote.name, "--remote-context", remote.name, "--capabilities", "endpoints", "--server", w.proxies[remote.name].URL}
-		if err := w.hawser(ctx, onlyLast, append(args, remote.args...)...); err != nil {
-			return err
-		}
+	declared := len(remotes) - 1
+	if err := w.until(ctx, fmt.Sprintf("the %d clusters of the values are Ready", declared), func(ready []string) bool { return len(ready) == declared }); err != nil {
+		return err
+	}
+	said("the fifth has no release: hawser join does both of its sides, by the rights of whoever runs it")
+	if err := w.hawser(ctx, onlyLast, "join", joined, "--remote-context", joined, "--capabilities", "endpoints", "--server", w.proxies[joined].URL, "--auth", "kubeconfig"); err != nil {
+		return err
 	}
 	if err := w.hawser(ctx, everything, "clusters"); err != nil {
 		return err
@@ -54,7 +51,7 @@ func rotate(ctx context.Context, w *world, r *result) error {
 		{"alpha", "rotate", "alpha"},
 		{"beta", "rotate", "beta"},
 		// Nobody renews a kubeconfig: joining again puts another one in its place.
-		{"gamma", "join", "gamma", "--remote-context", "gamma", "--server", w.proxies["gamma"].URL, "--lifetime", "48h"},
+		{joined, "join", joined, "--remote-context", joined, "--server", w.proxies[joined].URL, "--lifetime", "48h"},
 		{"alpha", "rotate", "alpha"},
 		{"beta", "rotate", "beta"},
 		{eksCluster, "rotate", eksCluster},
@@ -91,10 +88,10 @@ func rotate(ctx context.Context, w *world, r *result) error {
 // blackHole makes one cluster vanish and come back, and counts what the others noticed.
 func blackHole(ctx context.Context, w *world, r *result) error {
 	heading("Lose a cluster, and get it back")
-	proxy := w.proxies["gamma"]
+	proxy := w.proxies[joined]
 	proxy.BlackHoleTCP()
-	said("gamma takes connections and answers nothing from now on")
-	if err := w.until(ctx, "gamma is reported as lost", func(ready []string) bool { return len(ready) == len(remotes)-1 }); err != nil {
+	said("%s takes connections and answers nothing from now on", joined)
+	if err := w.until(ctx, joined+" is reported as lost", func(ready []string) bool { return len(ready) == len(remotes)-1 }); err != nil {
 		return err
 	}
 	if err := w.hawserFails(ctx, everything, "clusters"); err != nil {
@@ -109,19 +106,19 @@ func blackHole(ctx context.Context, w *world, r *result) error {
 		r.add(w.watches[name].take())
 	}
 	proxy.Restore()
-	said("gamma answers again")
-	if err := w.until(ctx, "gamma is Ready again", func(ready []string) bool { return len(ready) == len(remotes) }); err != nil {
+	said("%s answers again", joined)
+	if err := w.until(ctx, joined+" is Ready again", func(ready []string) bool { return len(ready) == len(remotes) }); err != nil {
 		return err
 	}
-	took, err := w.watches["gamma"].delivers(ctx)
+	took, err := w.watches[joined].delivers(ctx)
 	if err != nil {
 		return err
 	}
-	said("an event of gamma took %s", took.Round(time.Millisecond))
+	said("an event of %s took %s", joined, took.Round(time.Millisecond))
 	return w.hawser(ctx, everything, "clusters")
 }
 
-// revoke cuts one connection off.
+// revoke cuts one connection off, and lets it in again.
 func revoke(ctx context.Context, w *world, _ *result) error {
 	heading("Cut a connection off")
 	if err := w.hawser(ctx, everything, "revoke", "alpha", "--remote-context", "alpha"); err != nil {
@@ -133,7 +130,18 @@ func revoke(ctx context.Context, w *world, _ *result) error {
 	if err := w.until(ctx, "alpha is reported as refused", lost); err != nil {
 		return err
 	}
-	return w.hawserFails(ctx, everything, "clusters")
+	if err := w.hawserFails(ctx, everything, "clusters"); err != nil {
+		return err
+	}
+	token, err := w.first(ctx, "alpha", install.Token)
+	if err != nil {
+		return err
+	}
+	w.entries["alpha"]["bearerToken"] = token.Token.Reveal()
+	if err := w.releasePrimary(ctx, "upgrade"); err != nil {
+		return err
+	}
+	return w.until(ctx, "alpha is Ready again, by a new first token in the values", func(ready []string) bool { return len(ready) == len(remotes) })
 }
 
 // until waits for a set of remote clusters that are Ready.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,36 +11,19 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-logr/logr"
-	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
-
 	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/awstest"
-	"github.com/hawser-io/hawser/internal/manager"
+	"github.com/hawser-io/hawser/internal/charttest"
+	"github.com/hawser-io/hawser/internal/cli"
 )
 
 const (
-	primary        = "primary"
-	managerLog     = "manager.log"
-	controllersLog = "member-controllers.log"
+	primary    = "primary"
+	managerLog = "primary-hawser.log"
 	// probeInterval is short, so that nobody has to wait long until a lost cluster is noticed.
 	probeInterval = 2 * time.Second
 )
-
-// remotes are the clusters that are joined, and how.
-var remotes = []struct {
-	name string
-	args []string
-}{
-	{"alpha", nil},
-	{"beta", []string{"--auth", "mtls", "--renew", "csr"}},
-	{"gamma", []string{"--auth", "kubeconfig"}},
-	{eksCluster, nil}, // joined by connectEKS
-	{gated, nil},      // joined by connectOIDC
-}
 
 // world is everything that runs.
 type world struct {
@@ -51,6 +33,8 @@ type world struct {
 	primary  *fleettest.Cluster
 	cloud    *cloud
 	gate     gateway
+	values   map[string]any            // of the primary's release
+	entries  map[string]map[string]any // its clusters
 	clusters map[string]*fleettest.Cluster
 	proxies  map[string]*fleettest.HTTPProxy
 	watches  map[string]*watch
@@ -79,8 +63,7 @@ func newWorld(ctx context.Context) (*world, error) {
 	if err := w.startClusters(ctx); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	heading("Install Hawser into the primary cluster and start its manager")
-	for _, install := range []func(context.Context) error{w.startManager, w.startControllers} {
+	for _, install := range []func(context.Context) error{w.installRemotes, w.letIn, w.installPrimary} {
 		if err := install(ctx); err != nil {
 			return nil, errors.Join(err, w.close())
 		}
@@ -126,13 +109,9 @@ func (w *world) startClusters(ctx context.Context) error {
 	return nil
 }
 
-// startManager runs the manager in this program, so that watches can run over its connections. It has the
-// rights of the shipped roles, by a token of its own account.
+// startManager runs the manager's container in this program, so that watches can run over its connections.
 func (w *world) startManager(ctx context.Context) error {
-	if err := w.primary.ApplyFiles(ctx, "config/crd/*.yaml", "config/rbac/*.yaml"); err != nil {
-		return fmt.Errorf("%w; run make demo in the root of the repository", err)
-	}
-	config, err := accountConfig(ctx, w.primary, "hawser")
+	process, err := charttest.Process(ctx, w.primary, w.program, w.dir, "hawser")
 	if err != nil {
 		return err
 	}
@@ -140,26 +119,19 @@ func (w *world) startManager(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("making the manager's log: %w", err)
 	}
-	log := logr.FromSlogHandler(slog.NewJSONHandler(file, nil))
-	ctrl.SetLogger(log)
-	klog.SetLogger(log)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.cancel = cancel
 	started := make(chan *fleet.Links, 1)
-	failed := make(chan error, 1)
+	failed := make(chan int, 1)
 	w.running.Go(func() {
-		failed <- manager.Run(running, manager.Options{
-			ClusterName: primary, Config: config, Log: log, LeaderElect: true, ProbeInterval: probeInterval,
-			MetricsAddr: "0", ProbeAddr: "0",
-			Started: func(f *fleet.Links) { started <- f },
-		})
+		failed <- cli.RunManager(running, process.Args, file, func(f *fleet.Links) { started <- f })
 	})
 	select {
 	case w.fleet = <-started:
-	case err := <-failed:
-		return fmt.Errorf("running the manager: %w", err)
+	case code := <-failed:
+		return fmt.Errorf("the manager ended with exit code %d", code)
 	}
-	said("the manager runs as service account %q in namespace %q, with the roles of config/rbac", "hawser", "hawser")
+	said("the manager runs with the arguments, the service account and the roles that the chart gives it")
 	return w.awaitName(ctx)
 }
 
@@ -171,55 +143,20 @@ func (w *world) awaitName(ctx context.Context) error {
 	})
 }
 
-// startControllers runs the member controllers of beta, which approve the renewals of certificates there, and
-// those of epsilon with its gate.
-func (w *world) startControllers(ctx context.Context) error {
-	beta, epsilon := w.clusters["beta"], w.clusters[gated]
-	if err := w.startMember(ctx, beta, "--auth", "mtls", "--renew", "csr"); err != nil {
-		return err
-	}
-	if err := w.startMember(ctx, epsilon, "--gate"); err != nil {
-		return err
-	}
-	return w.startGate(ctx, epsilon)
-}
-
-// startMember installs the member side of a cluster and runs its controllers, as their own account.
-func (w *world) startMember(ctx context.Context, c *fleettest.Cluster, args ...string) error {
-	manifests, err := w.command(ctx, append([]string{"member", "manifests", "--local", primary, "--controllers"}, args...)...).Output()
-	if err != nil {
-		return fmt.Errorf("running hawser member manifests: %w", err)
-	}
-	if err := c.Apply(ctx, manifests); err != nil {
-		return err
-	}
-	config, err := accountConfig(ctx, c, "hawser-member")
+// start runs the container of a Deployment until the demo ends; its output goes to a file.
+func (w *world) start(ctx context.Context, cluster, deployment string, args ...string) error {
+	cmd, err := charttest.Process(ctx, w.clusters[cluster], w.program, w.dir, deployment, args...)
 	if err != nil {
 		return err
 	}
-	kubeconfig := filepath.Join(w.dir, c.Name+"-controllers.kubeconfig")
-	if err := writeKubeconfig(kubeconfig, config); err != nil {
-		return err
-	}
-	err = w.start(c.Name+"-"+controllersLog, "member", "controllers", "--kubeconfig", kubeconfig, "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
+	file, err := os.Create(filepath.Join(w.dir, cluster+"-"+deployment+".log"))
 	if err != nil {
-		return err
+		return fmt.Errorf("making the log of %s: %w", deployment, err)
 	}
-	said("hawser member controllers runs in %s: it approves renewals, makes grants, and watches over trusted issuers", c.Name)
-	return awaitLease(ctx, c)
-}
-
-// start runs a part of Hawser until the demo ends; its output goes to a file.
-func (w *world) start(log string, args ...string) error {
-	file, err := os.Create(filepath.Join(w.dir, log))
-	if err != nil {
-		return fmt.Errorf("making %s: %w", log, err)
-	}
-	cmd := exec.Command(w.program, args...)
 	cmd.Stdout, cmd.Stderr = file, file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting hawser %s: %w", args[0], err)
+		return fmt.Errorf("starting %s of %s: %w", deployment, cluster, err)
 	}
 	w.processes = append(w.processes, cmd)
 	return nil
@@ -247,15 +184,4 @@ func (w *world) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return w.fleetDir.Stop(ctx)
-}
-
-// accountConfig reaches a cluster as a service account of namespace hawser.
-func accountConfig(ctx context.Context, c *fleettest.Cluster, account string) (*rest.Config, error) {
-	token, err := mint(ctx, c.Client(), account)
-	if err != nil {
-		return nil, err
-	}
-	config := c.TokenConfig(token)
-	config.QPS = 0 // as a manager in a pod has it
-	return config, nil
 }

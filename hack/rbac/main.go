@@ -29,7 +29,7 @@ func run() error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // files of the repository
+		if err := os.WriteFile(path, text, 0o644); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func (b *Bench) Declare(admin client.Client, n int, names ...string) error {
 			return err
 		}
 	}
-	return Parallel(n, 8, func(i int) error {
+	return Parallel(8, n, func(i int) error {
 		t, name := targets[i%len(targets)], fmt.Sprintf("c-%d", i)
 		input := &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName(name), Labels: map[string]string{v1alpha1.CredentialsLabel: "true"}},
@@ -58,7 +58,7 @@ func (b *Bench) Unready(admin client.Client) error {
 	if err := admin.List(b.Ctx, &all); err != nil {
 		return err
 	}
-	return Parallel(len(all.Items), 8, func(i int) error {
+	return Parallel(8, len(all.Items), func(i int) error {
 		rc := &all.Items[i]
 		kept := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.CredentialSecretName(rc.Name)}}
 		if err := client.IgnoreNotFound(admin.Delete(b.Ctx, kept)); err != nil {

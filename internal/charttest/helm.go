@@ -1,5 +1,6 @@
-// Package charttest runs Helm on the chart charts/hawser for tests: it renders the chart, and installs it into the API
-// servers of package fleettest. It knows nothing of what the chart is made of.
+// Package charttest runs Helm on the chart charts/hawser for tests and the demo: it renders the chart, installs it into
+// the API servers of package fleettest, and runs the containers of its Deployments as processes. It knows nothing of
+// what the chart is made of.
 //
 // Helm is the program bin/helm of the enclosing checkout, which `make bin/helm` builds from tools.mod, or
 // $HAWSER_HELM.
@@ -7,6 +8,7 @@ package charttest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,19 +24,28 @@ type Helm struct {
 	program, home, kubeconfig string
 }
 
-// New returns Helm in the cluster that a kubeconfig leads to. It ends the test where there is no Helm.
+// Open returns Helm with its files in a folder, in the cluster that a kubeconfig file leads to.
+func Open(home, kubeconfig string) (*Helm, error) {
+	root, err := findRoot()
+	if err != nil {
+		return nil, err
+	}
+	program := cmp.Or(os.Getenv("HAWSER_HELM"), filepath.Join(root, "bin", "helm"))
+	if _, err := os.Stat(program); err != nil { //nolint:gosec // a test runs the Helm that it is told to
+		return nil, fmt.Errorf("looking for Helm, which make bin/helm builds: %w", err)
+	}
+	return &Helm{program: program, home: home, kubeconfig: kubeconfig}, nil
+}
+
+// New is Open for a test, which ends where there is no Helm, with the text of a kubeconfig.
 func New(t testing.TB, kubeconfig []byte) *Helm {
 	t.Helper()
-	program := os.Getenv("HAWSER_HELM")
-	if program == "" {
-		program = filepath.Join(Root(t), "bin", "helm")
+	home := t.TempDir()
+	h, err := Open(home, filepath.Join(home, "kubeconfig"))
+	if err == nil {
+		err = os.WriteFile(h.kubeconfig, kubeconfig, 0o600)
 	}
-	if _, err := os.Stat(program); err != nil { //nolint:gosec // a test runs the Helm that it is told to
-		t.Fatalf("Helm is not there, run make bin/helm: %v", err)
-	}
-	h := &Helm{program: program, home: t.TempDir()}
-	h.kubeconfig = filepath.Join(h.home, "kubeconfig")
-	if err := os.WriteFile(h.kubeconfig, kubeconfig, 0o600); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -87,15 +98,22 @@ func Chart(t testing.TB) string { return filepath.Join(Root(t), "charts", "hawse
 // Root is the folder of the checkout.
 func Root(t testing.TB) string {
 	t.Helper()
+	root, err := findRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func findRoot() (string, error) {
 	dir, err := os.Getwd()
 	for ; err == nil; dir = filepath.Dir(dir) {
 		if _, found := os.Stat(filepath.Join(dir, "tools.mod")); found == nil {
-			return dir
+			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			break
+			err = errors.New("no tools.mod above the working directory")
 		}
 	}
-	t.Fatalf("this test has to run within the checkout: no tools.mod above it (%v)", err)
-	return ""
+	return "", fmt.Errorf("looking for the checkout: %w", err)
 }

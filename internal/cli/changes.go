@@ -13,11 +13,16 @@ type changes struct {
 	d     *deps
 	title string
 	count int
+	used  bool // some of it is of a Helm release
 }
 
 // report is an install.Report.
 func (c *changes) report(obj client.Object, what string) {
-	if what != install.Unchanged {
+	switch what {
+	case install.Unchanged:
+	case install.Used:
+		c.used = true
+	default:
 		c.add(what, install.Describe(obj))
 	}
 }
@@ -34,5 +39,8 @@ func (c *changes) add(what, object string) {
 func (c *changes) end() {
 	if c.count == 0 {
 		fmt.Fprintln(c.d.out, c.title, "nothing to change")
+	}
+	if c.used {
+		fmt.Fprintln(c.d.out, "  what is of a Helm release there is used as it is")
 	}
 }

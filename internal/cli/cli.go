@@ -14,17 +14,30 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
+
+	"github.com/hawser-io/hawser/fleet"
 )
 
 // Run runs the command line args, whose first element is the name of the program, and returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	d := &deps{
+	return newDeps(stdin, stdout, stderr).run(ctx, args)
+}
+
+// RunManager is Run for the command manager in a program that goes over the manager's connections itself: started is
+// handed them before the first one is made.
+func RunManager(ctx context.Context, args []string, stderr io.Writer, started func(*fleet.Links)) int {
+	d := newDeps(strings.NewReader(""), stderr, stderr)
+	d.links = started
+	return d.run(ctx, args)
+}
+
+func newDeps(stdin io.Reader, stdout, stderr io.Writer) *deps {
+	return &deps{
 		in: stdin, out: stdout, err: stderr,
 		clock:   clock.RealClock{},
 		connect: connect(stderr),
 		colour:  colourful(stdout),
 	}
-	return d.run(ctx, args)
 }
 
 // run is Run for any surroundings.

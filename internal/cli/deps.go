@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/fleet"
 	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/internal/version"
 )
@@ -28,6 +29,8 @@ type deps struct {
 	colour   bool
 	// connect reaches a cluster as a kubeconfig says; nothing is sent yet. Empty names mean the defaults.
 	connect func(kubeconfig, context string) (*cluster, error)
+	// links is handed the connections of a manager. May be nil.
+	links func(*fleet.Links)
 
 	// Global flags.
 	kubeconfig, context, namespace string

@@ -50,7 +50,8 @@ Secret of the local cluster, declares the RemoteCluster, and waits until it is R
 
 It can be run again at any time: it changes what differs and says what it changed. A
 credential that still works is kept; a dead one is replaced, so this is also how a
-connection is repaired. With another --auth it moves the cluster to that way to
+connection is repaired. A member side that a Helm release installed is used as it is; where
+that lacks something, join says which values it takes. With another --auth it moves the cluster to that way to
 authenticate, while the connection goes on.
 
 Ways to authenticate:

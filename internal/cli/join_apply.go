@@ -83,7 +83,7 @@ func (j *joining) applyMember(ctx context.Context) error {
 		list.report(obj, what)
 	}
 	if err := install.Apply(ctx, j.there.Client, options, report); err != nil {
-		return err
+		return valuesFor(err, options)
 	}
 	if !j.moving {
 		if err := install.Prune(ctx, j.there.Client, j.options, list.report); err != nil {
@@ -107,7 +107,7 @@ func (j *joining) settle(ctx context.Context) error {
 		return err
 	}
 	if err := install.Apply(ctx, j.there.Client, j.options, list.report); err != nil {
-		return err
+		return valuesFor(err, j.options)
 	}
 	return install.Prune(ctx, j.there.Client, j.options, list.report)
 }

@@ -366,7 +366,7 @@ func (j *joining) remoteObjects() []client.Object {
 func (j *joining) applyFederation(ctx context.Context) error {
 	list := changes{d: j.d, title: "In the remote cluster:"}
 	if err := install.ApplyObjects(ctx, j.there.Client, j.local, j.remoteObjects(), list.report); err != nil {
-		return err
+		return valuesFor(err, j.options)
 	}
 	list.end()
 	if err := j.waitGranted(ctx); err != nil {

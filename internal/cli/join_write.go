@@ -129,7 +129,8 @@ func (j *joining) remoteCluster(now *v1alpha1.RemoteCluster) *v1alpha1.RemoteClu
 
 // tieTogether makes what join has made end together, where the input Secret is join's: the Secret goes with
 // the RemoteCluster, also where no manager runs, and the RemoteCluster stays until the manager has removed
-// the member install, which nobody but the connection could do without somebody's rights over there.
+// the member install, which nobody but the connection could do without somebody's rights over there. A member
+// install of a Helm release is Helm's to remove, and holds nothing.
 func (j *joining) tieTogether(ctx context.Context) error {
 	var input corev1.Secret
 	if err := j.here.Client.Get(ctx, client.ObjectKeyFromObject(j.secret()), &input); err != nil {
@@ -145,6 +146,10 @@ func (j *joining) tieTogether(ctx context.Context) error {
 		if err := j.here.Client.Patch(ctx, &input, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManager)); err != nil {
 			return fmt.Errorf("updating %s: %w", install.Describe(j.secret()), err)
 		}
+	}
+	release, err := install.ReleaseOf(ctx, j.there.Client, j.local)
+	if err != nil || release != nil {
+		return err
 	}
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		now, err := getCluster(ctx, j.here.Client, j.name)

@@ -38,7 +38,8 @@ manager removes the member side by the connection's own right, and the Secrets t
 and the manager made. Secrets that came another way stay.
 
 With --remote-context it also removes, by your own rights, what is then left of the member
-side, and what all connections into that cluster share if this was the last one.
+side, and what all connections into that cluster share if this was the last one. What a Helm
+release made there stays: it says which release to upgrade or to uninstall.
 
 It works when the remote cluster is gone, too, and then says what may be left there.`,
 		Example: `  hawser leave alpha
@@ -73,6 +74,7 @@ type leaving struct {
 	local       string
 	behind      string // why something may be left in the remote cluster
 	entry       *entryToLeave
+	held        bool // some of the member side is of a Helm release, and stays
 }
 
 func (l *leaving) run(ctx context.Context) error {
@@ -96,6 +98,9 @@ func (l *leaving) run(ctx context.Context) error {
 			return fmt.Errorf("leaving cluster %q: %w", l.name, err)
 		}
 		remote.end()
+		if l.held {
+			return gaps()
+		}
 		return nil
 	}
 	if l.behind == "" {
@@ -160,7 +165,24 @@ func (l *leaving) removeThere(ctx context.Context, report install.Report) error 
 		fmt.Fprintf(l.d.err, "The member install stays: RemoteCluster %q is the same cluster, and goes by it.\n", other.Name)
 		return nil
 	}
-	return install.Remove(ctx, l.there.Client, l.local, report)
+	if err := install.Remove(ctx, l.there.Client, l.local, report); err != nil {
+		return err
+	}
+	return l.sayHeld(ctx)
+}
+
+// sayHeld names what is Helm's to remove: its next upgrade would bring it back.
+func (l *leaving) sayHeld(ctx context.Context) error {
+	release, held, err := install.Held(ctx, l.there.Client, l.local)
+	if err != nil || release == nil {
+		return err
+	}
+	l.held = true
+	fmt.Fprintf(l.d.err, `What is of %s there stays: %s.
+Take %q out of that release's member.localClusters by helm upgrade, or, if nobody else comes in by it:
+  helm uninstall %s --namespace %s
+`, release, strings.Join(held, ", "), l.local, release.Name, release.Namespace)
+	return nil
 }
 
 func (l *leaving) prepare(ctx context.Context) error {
@@ -241,6 +263,10 @@ func (l *leaving) holdUntilToldThere(ctx context.Context) error {
 	case l.flags.force, l.rc.DeletionTimestamp != nil, t != v1alpha1.AuthBearerToken && t != v1alpha1.AuthMTLS && t != v1alpha1.AuthKubeconfig:
 		return nil
 	}
+	if release := l.releaseThere(ctx); release != nil {
+		l.behind = fmt.Sprintf("they are of %s there, which would bring them back", release)
+		return nil
+	}
 	before := l.rc.DeepCopy()
 	if !controllerutil.AddFinalizer(l.rc, v1alpha1.Finalizer) {
 		return nil
@@ -249,6 +275,25 @@ func (l *leaving) holdUntilToldThere(ctx context.Context) error {
 		return fmt.Errorf("preparing the end of RemoteCluster %q: %w", l.name, err)
 	}
 	return nil
+}
+
+// releaseThere is the Helm release that the member side is of, as far as the connection can see it.
+func (l *leaving) releaseThere(ctx context.Context) *install.Release {
+	if !l.wasReady() || l.there != nil {
+		return nil // sayHeld will look
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := l.d.open(ctx, l.here, l.rc, l.local)
+	if err != nil {
+		return nil
+	}
+	c, err := client.New(conn.Config(), client.Options{})
+	if err != nil {
+		return nil
+	}
+	release, _ := install.ReleaseOf(ctx, c, l.local)
+	return release
 }
 
 func (l *leaving) removeFinalizer(ctx context.Context) error {

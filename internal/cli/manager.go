@@ -12,7 +12,7 @@ import (
 
 func newManager(d *deps) *cobra.Command {
 	var o manager.Options
-	var verbose bool
+	var verbose, declareSelf bool
 	cmd := &cobra.Command{
 		Use:     "manager --cluster-name NAME",
 		GroupID: groupRun,
@@ -42,13 +42,16 @@ of the connections.`,
 			if err != nil {
 				return err
 			}
+			o.SelfDeclared = !declareSelf
 			o.Namespace, o.Config, o.Log = d.namespace, here.Config, d.logger(verbose)
+			o.Started = d.links
 			return manager.Run(cmd.Context(), o)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.ClusterName, "cluster-name", "", "name of the local cluster, a DNS label of at most 50 characters (required)")
 	flags.BoolVar(&o.ManagementOnly, "management-only", false, "leave the local cluster out of the fleet")
+	flags.BoolVar(&declareSelf, "declare-self", true, "make the RemoteCluster of the local cluster; false where somebody else declares it, as a Helm release does")
 	flags.StringVar(&o.DefaultCluster, "default-cluster", "", "cluster that answers what must have one answer (default: the local one)")
 	flags.StringVar(&o.ClusterAPI, "cluster-api", "", "connect to the EKS clusters that Cluster API provisions, too; the value is the namespace of its provider for AWS, where the Secrets of static identities are")
 	flags.Lookup("cluster-api").NoOptDefVal = capa.DefaultNamespace

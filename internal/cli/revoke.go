@@ -77,7 +77,8 @@ type revoking struct {
 	identity member.Identity
 	conn     *connection.Connection // nil where the credential at rest is no good
 	connErr  error
-	entry    *entryToLeave // of an identity in AWS
+	entry    *entryToLeave    // of an identity in AWS
+	release  *install.Release // that the member install is of
 }
 
 func (r *revoking) run(ctx context.Context) error {
@@ -173,6 +174,9 @@ func (d *deps) remoteOf(ctx context.Context, f remoteFlags, rc *v1alpha1.RemoteC
 
 func (r *revoking) cut(ctx context.Context) error {
 	list := changes{d: r.d, title: "In the remote cluster:"}
+	if r.there != nil {
+		r.release, _ = install.ReleaseOf(ctx, r.there.Client, r.local) // only for words: nothing keeps it from being cut
+	}
 	if r.entry != nil {
 		return r.cutEKS(ctx, &list)
 	}
@@ -193,6 +197,7 @@ func (r *revoking) cut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.release, _ = install.ReleaseOf(ctx, c, r.local) // as above
 	if r.identity == member.ServiceAccount {
 		account := install.Account(r.local)
 		if err := c.Delete(ctx, account); client.IgnoreNotFound(err) != nil {
@@ -242,6 +247,9 @@ func (r *revoking) confirm(ctx context.Context, cut time.Time) error {
 // aftermath says what is left and what can be done next.
 func (r *revoking) aftermath() {
 	out := r.d.out
+	if r.release != nil && r.identity != member.ServiceAccount && r.rc.Spec.Auth.OIDC == nil {
+		fmt.Fprintf(r.d.err, "Its rights are of %s there, whose next upgrade gives them back: take %q out of member.localClusters before.\n", r.release, r.local)
+	}
 	if r.entry != nil {
 		r.aftermathEKS()
 		return

@@ -135,10 +135,10 @@ func (r *statusReader) replicas(ctx context.Context, p *Process) error {
 	if _, err := r.get(ctx, "ConfigMap", shardsConfigMap, &cm); err != nil || cm.Name == "" {
 		return err
 	}
-	assignment, err := shard.Decode(&cm)
-	if err != nil {
-		r.s.Gaps = append(r.s.Gaps, Gap{Kind: "ConfigMap", Namespace: r.namespace, Name: shardsConfigMap, Reason: "Unreadable", Message: err.Error()})
-		return nil
+	assignment, unreadable := shard.Decode(&cm)
+	if unreadable != nil {
+		r.s.Gaps = append(r.s.Gaps, Gap{Kind: "ConfigMap", Namespace: r.namespace, Name: shardsConfigMap, Reason: "Unreadable", Message: unreadable.Error()})
+		return nil //nolint:nilerr // it is a gap, and the rest goes on
 	}
 	var leases coordinationv1.LeaseList
 	readable, err := r.list(ctx, "Lease", &leases, client.InNamespace(r.namespace))
@@ -160,25 +160,30 @@ func (r *statusReader) replicas(ctx context.Context, p *Process) error {
 				replica.Leaving = append(replica.Leaving, name)
 			}
 		}
-		slices.Sort(replica.Leaving)
-		if replica.Clusters == nil {
-			replica.Clusters = []string{}
-		}
-		if len(replica.Clusters)+len(replica.Leaving) > 0 || replica.State == stateRunning {
-			p.Replicas = append(p.Replicas, replica)
-		}
-		if n := len(replica.Clusters); n > 0 && (replica.State == stateStale || replica.State == stateStopped) {
-			r.s.Gaps = append(r.s.Gaps, Gap{
-				Kind: "Process", Namespace: r.namespace, Name: "replica " + s.Replica, Reason: replica.State, Since: replica.SeenAt,
-				Message: fmt.Sprintf("it does not renew its Lease, and owns %s that nobody else looks after", count(n, "cluster")),
-			})
-		}
+		r.show(p, replica)
 	}
 	slices.SortFunc(p.Replicas, func(a, b Replica) int { return strings.Compare(a.Name, b.Name) })
 	for i := range r.s.Clusters {
 		r.owned(&r.s.Clusters[i], assignment)
 	}
 	return nil
+}
+
+// show adds a replica that does something, and a gap where it does not do what it should.
+func (r *statusReader) show(p *Process, replica Replica) {
+	slices.Sort(replica.Leaving)
+	if replica.Clusters == nil {
+		replica.Clusters = []string{}
+	}
+	if len(replica.Clusters)+len(replica.Leaving) > 0 || replica.State == stateRunning {
+		p.Replicas = append(p.Replicas, replica)
+	}
+	if n := len(replica.Clusters); n > 0 && (replica.State == stateStale || replica.State == stateStopped) {
+		r.s.Gaps = append(r.s.Gaps, Gap{
+			Kind: "Process", Namespace: r.namespace, Name: "replica " + replica.Name, Reason: replica.State, Since: replica.SeenAt,
+			Message: fmt.Sprintf("it does not renew its Lease, and owns %s that nobody else looks after", count(n, "cluster")),
+		})
+	}
 }
 
 // owned says who has a cluster. One that nobody has is on its way from one replica to the next, or forgotten.

@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -26,6 +26,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
 	code := fleettest.RunWith(m, fleettest.Options{Clusters: []string{"hub", "spoke"}, Nodes: 1})
 	_ = os.RemoveAll(programs.dir)
 	os.Exit(code)
@@ -120,24 +121,11 @@ type process struct {
 
 func (s *side) start(version, deployment string) *process {
 	s.Helper()
-	var d corev1.PodSpec
-	{
-		obj, err := s.cluster.Client().AppsV1().Deployments(v1alpha1.Namespace).Get(s.Context(), deployment, metav1.GetOptions{})
-		if err != nil {
-			s.Fatal(err)
-		}
-		d = obj.Spec.Template.Spec
+	cmd, err := charttest.Process(s.Context(), s.cluster, program(s.T, version), s.TempDir(), deployment)
+	if err != nil {
+		s.Fatal(err)
 	}
-	container := d.Containers[0]
-	args := append([]string{}, container.Args...)
-	args = append(args, "--kubeconfig", s.kubeconfig(d.ServiceAccountName), "--metrics-bind-address=0", "--health-probe-bind-address=0")
-	p := &process{cmd: exec.Command(program(s.T, version), args...), done: make(chan struct{}), log: &log{}}
-	p.cmd.Env = os.Environ()
-	for _, e := range container.Env {
-		if e.ValueFrom == nil {
-			p.cmd.Env = append(p.cmd.Env, e.Name+"="+e.Value)
-		}
-	}
+	p := &process{cmd: cmd, done: make(chan struct{}), log: &log{}}
 	p.cmd.Stderr = p.log
 	if err := p.cmd.Start(); err != nil {
 		s.Fatal(err)
@@ -161,22 +149,8 @@ func (p *process) kill() { _ = p.cmd.Process.Kill(); <-p.done }
 // stop is the end of a pod that is told.
 func (p *process) stop() { _ = p.cmd.Process.Signal(syscall.SIGTERM); <-p.done }
 
-// kubeconfig is for a token of one of the chart's service accounts.
-func (s *side) kubeconfig(account string) string {
-	s.Helper()
-	config := clientcmdapi.NewConfig()
-	config.Clusters["c"] = &clientcmdapi.Cluster{Server: s.cluster.Server, CertificateAuthorityData: s.cluster.CA()}
-	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: s.cluster.Token(s.T, v1alpha1.Namespace, account, time.Hour)}
-	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
-	config.CurrentContext = "x"
-	path := filepath.Join(s.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, path); err != nil {
-		s.Fatal(err)
-	}
-	return path
-}
-
-func (s *side) cluster1(name string) *v1alpha1.RemoteCluster {
+// object is a RemoteCluster as it is.
+func (s *side) object(name string) *v1alpha1.RemoteCluster {
 	s.Helper()
 	rc := &v1alpha1.RemoteCluster{}
 	if err := s.admin.Get(s.Context(), client.ObjectKey{Name: name}, rc); err != nil {
@@ -190,7 +164,7 @@ func (s *side) ready(name, server string, since time.Time) *v1alpha1.RemoteClust
 	s.Helper()
 	var rc *v1alpha1.RemoteCluster
 	fleettest.Eventually(s, patience, func() error {
-		rc = s.cluster1(name)
+		rc = s.object(name)
 		c := meta.FindStatusCondition(rc.Status.Conditions, v1alpha1.Ready)
 		switch {
 		case c == nil || c.Status != metav1.ConditionTrue || c.ObservedGeneration != rc.Generation:
@@ -210,10 +184,9 @@ func (s *side) renew(name, server string) {
 	s.Helper()
 	asked := time.Now().Add(time.Second)
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.RenewAnnotation, asked.Format(time.RFC3339Nano))
-	if err := s.admin.Patch(s.Context(), s.cluster1(name), client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
+	if err := s.admin.Patch(s.Context(), s.object(name), client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
 		s.Fatal(err)
 	}
-	var kept corev1.Secret
 	before := s.kept(name)
 	fleettest.Eventually(s, patience, func() error {
 		if string(s.kept(name)) == string(before) {
@@ -221,7 +194,6 @@ func (s *side) renew(name, server string) {
 		}
 		return nil
 	})
-	_ = kept
 }
 
 func (s *side) kept(name string) []byte {

@@ -10,7 +10,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -69,7 +68,7 @@ func TestTheLifeOfARelease(t *testing.T) {
 	controllers := spoke.start(older, "hawser-member")
 	manager := hub.start(older, "hawser")
 	hub.ready("spoke", at, time.Time{})
-	if got := hub.cluster1("spoke").Finalizers; len(got) > 0 {
+	if got := hub.object("spoke").Finalizers; len(got) > 0 {
 		t.Errorf("a RemoteCluster of the release is held by %v", got)
 	}
 	hub.renew("spoke", at)
@@ -147,7 +146,14 @@ func TestAReleaseWhoseRemoteIsGone(t *testing.T) {
 	spoke.install(entered)
 	token, _ := mortalToken(spoke)
 	at := spoke.cluster.Server
-	hub.install(entering(at, spoke.cluster.CA(), token) + "crds: {upgrade: false}\n")
+	hub.install(strings.Replace(entering(at, spoke.cluster.CA(), token), "bearerToken: "+token, "existingSecret: true", 1) + "crds: {upgrade: false}\n")
+	input := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName("spoke"), Labels: map[string]string{v1alpha1.CredentialsLabel: "true"}},
+		StringData: map[string]string{v1alpha1.BearerTokenKey: token},
+	}
+	if err := hub.admin.Create(t.Context(), input); err != nil {
+		t.Fatal(err)
+	}
 	manager := hub.start(newer, "hawser")
 	hub.ready("spoke", at, time.Time{})
 	hub.renew("spoke", at)
@@ -156,10 +162,12 @@ func TestAReleaseWhoseRemoteIsGone(t *testing.T) {
 	t.Cleanup(func() { spoke.cluster.Start(t) })
 	hub.uninstall()
 	manager.kill()
-	asBefore(t, hub.cluster, hub.before)
-	if err := hub.admin.Get(t.Context(), client.ObjectKey{Name: "spoke"}, &v1alpha1.RemoteCluster{}); !apierrors.IsNotFound(err) {
-		t.Errorf("the RemoteCluster is there: %v", err)
+	// What a person wrote stays, and with it the server that it may be shown to.
+	asBefore(t, hub.cluster, hub.before, "secrets hawser/hawser-cluster-spoke", "secrets hawser/hawser-binding-spoke")
+	if err := hub.admin.Delete(t.Context(), input); err != nil {
+		t.Fatal(err)
 	}
+	asBefore(t, hub.cluster, hub.before)
 	spoke.cluster.Start(t)
 	spoke.uninstall()
 	asBefore(t, spoke.cluster, spoke.before)

@@ -156,8 +156,8 @@ func (h *hub) end() {
 		h.gone(ctx, &all.Items[i])
 	}
 	h.deleteIdentities(ctx)
+	h.stop() // before the Secrets go: it may be about to put one in order
 	_ = h.admin.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(v1alpha1.Namespace))
-	h.stop()
 }
 
 func (h *hub) deleteIdentities(ctx context.Context) {

@@ -101,6 +101,29 @@ func TestWhatJoinMadeIsRemovedOnBothSides(t *testing.T) {
 	}
 }
 
+// A connection has the right to remove what a Helm release has made for it. It would come back with the next upgrade.
+func TestTheRemoteSideOfAReleaseIsLeftToHelm(t *testing.T) {
+	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	admin := h.tieByToken("alpha", alpha, alpha.Server)
+	h.byJoin("alpha")
+	h.ready("alpha")
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.MemberNamespace(h.local)}}
+	if err := admin.Get(t.Context(), client.ObjectKeyFromObject(ns), ns); err != nil {
+		t.Fatal(err)
+	}
+	ns.Labels[v1alpha1.ManagedByLabel] = "Helm"
+	if err := admin.Update(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	h.delete("alpha")
+	gone(t, h.admin, &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "alpha"}})
+	var binding rbacv1.ClusterRoleBinding
+	err := admin.Get(t.Context(), types.NamespacedName{Name: "hawser-connect-from-" + h.local}, &binding)
+	if now := admin.Get(t.Context(), client.ObjectKeyFromObject(ns), ns); err != nil || now != nil || ns.DeletionTimestamp != nil {
+		t.Errorf("the manager has removed some of it: binding %v, namespace %v", err, now)
+	}
+}
+
 // What a person or Helm made is held by nobody, with a manager and without, and the input is shown to no other
 // server because of that.
 func TestWhatOthersMadeIsHeldByNobody(t *testing.T) {
@@ -111,6 +134,7 @@ func TestWhatOthersMadeIsHeldByNobody(t *testing.T) {
 		if name == "helm" {
 			h.update(name, func(rc *v1alpha1.RemoteCluster) { rc.Labels = map[string]string{v1alpha1.ManagedByLabel: "Helm"} })
 		}
+		h.ready(name)
 		h.rotate(name)
 		eventually(t, "the finalizer to be taken off", func() error {
 			if got := h.get(name).Finalizers; len(got) > 0 {
@@ -158,6 +182,7 @@ func TestWhatOthersMadeIsHeldByNobody(t *testing.T) {
 func TestAnotherObjectOfTheSameNameIsAnotherCluster(t *testing.T) {
 	h, alpha := startHub(t), fleettest.Use(t, "alpha")
 	h.tieByToken("alpha", alpha, alpha.Server)
+	h.ready("alpha")
 	h.rotate("alpha")
 	before, err := h.links.Get("alpha")
 	if err != nil {

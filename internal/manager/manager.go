@@ -53,6 +53,9 @@ type Options struct {
 	DefaultCluster string
 	// ManagementOnly leaves the local cluster out of the fleet.
 	ManagementOnly bool
+	// SelfDeclared says that somebody else makes the RemoteCluster of the local cluster, and removes it, as a
+	// Helm release does. What the manager had made first, Helm would refuse to take.
+	SelfDeclared bool
 	// Namespace that the manager runs in and keeps credentials in.
 	Namespace string
 	// LeaderElect lets several managers stand by for one.
@@ -145,13 +148,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	sources := Sources{
-		Knows: func(cluster string) string {
-			conn, err := links.Get(cluster)
-			if err != nil {
-				return ""
-			}
-			return conn.State().ClusterID
-		},
+		Knows:  idsOf(links),
 		Client: clientset, Config: mgr.GetConfig(), Namespace: o.Namespace, Clock: clock.RealClock{}, AWS: inAWS, Objects: mgr.GetClient(),
 		TokenDir: o.TokenDir, SPIFFESocket: o.SPIFFESocket, ExecProviders: o.ExecProviders,
 		Keeps: true,
@@ -174,24 +171,37 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer endRequests()
-	if replica == nil {
-		err = o.setUpLeader(mgr, inAWS)
-	} else {
-		reconciler.Shards, reconciler.Connection.Wrap = replica, replica.Wrap
-		requests.Shards = replica
-		err = o.share(mgr, replica, inAWS, reconciler, requests)
+	if err := o.divide(mgr, replica, inAWS, reconciler, requests); err != nil {
+		return err
 	}
+	endMetrics, err := o.register(&collector{links, probes})
 	if err != nil {
 		return err
 	}
-	if o.MetricsAddr != "0" {
-		c := &collector{links, probes}
-		if err := metrics.Registry.Register(c); err != nil {
-			return fmt.Errorf("registering metrics: %w", err)
-		}
-		defer metrics.Registry.Unregister(c)
-	}
+	defer endMetrics()
 	return mgr.Start(ctx)
+}
+
+// idsOf tells the id of a cluster, as its connection has found it; "" if it has not.
+func idsOf(links *fleet.Links) func(cluster string) string {
+	return func(cluster string) string {
+		conn, err := links.Get(cluster)
+		if err != nil {
+			return ""
+		}
+		return conn.State().ClusterID
+	}
+}
+
+// register registers metrics where they are served, until end is called.
+func (o Options) register(c *collector) (end func(), err error) {
+	if o.MetricsAddr == "0" {
+		return func() {}, nil
+	}
+	if err := metrics.Registry.Register(c); err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return func() { metrics.Registry.Unregister(c) }, nil
 }
 
 // setUpLeader registers what there is one of, however many replicas run.

@@ -90,17 +90,18 @@ func (p *presence) announce(ctx context.Context, owner *metav1.OwnerReference) e
 	return nil
 }
 
-// joinSelf makes the RemoteCluster of the local cluster, or removes it where it is only for management.
+// joinSelf makes the RemoteCluster of the local cluster, or removes it where it is only for management. What somebody
+// else declares, it only looks at.
 func (p *presence) joinSelf(ctx context.Context) error {
 	name := p.options.ClusterName
 	var rc v1alpha1.RemoteCluster
 	err := p.client.Get(ctx, client.ObjectKey{Name: name}, &rc)
 	switch {
-	case apierrors.IsNotFound(err) && !p.options.ManagementOnly:
+	case apierrors.IsNotFound(err) && !p.options.ManagementOnly && !p.options.SelfDeclared:
 		err = p.createSelf(ctx)
 	case err == nil && rc.Spec.Auth.Type != v1alpha1.AuthInCluster:
 		return fmt.Errorf("RemoteCluster %q has the name of the local cluster and is another one (auth.type %s): delete it, or start the manager with another --cluster-name", name, rc.Spec.Auth.Type)
-	case err == nil && p.options.ManagementOnly && rc.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy:
+	case err == nil && p.options.ManagementOnly && !p.options.SelfDeclared && rc.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy:
 		err = p.client.Delete(ctx, &rc)
 	}
 	if client.IgnoreNotFound(err) != nil && !apierrors.IsAlreadyExists(err) {

@@ -81,6 +81,15 @@ func (o *Options) newReplica(ctx context.Context) (*shard.Replica, error) {
 	})
 }
 
+// divide says what the controllers work for: everything, or with a replica what that owns.
+func (o Options) divide(mgr ctrl.Manager, replica *shard.Replica, inAWS *AWS, clusters *remotecluster.Reconciler, requests *accessrequest.Reconciler) error {
+	if replica == nil {
+		return o.setUpLeader(mgr, inAWS)
+	}
+	clusters.Shards, clusters.Connection.Wrap, requests.Shards = replica, replica.Wrap, replica
+	return o.share(mgr, replica, inAWS, clusters, requests)
+}
+
 // share lets the replica say which clusters the controllers work for, and what there is one of run with the leader.
 func (o Options) share(mgr ctrl.Manager, replica *shard.Replica, inAWS *AWS, clusters *remotecluster.Reconciler, requests *accessrequest.Reconciler) error {
 	gained := func(cluster string) {

@@ -30,6 +30,7 @@ func markdown() []byte {
 	features := Features()
 	fmt.Fprintf(&b, "\n## Here: the manager\n\nService account `%s` in namespace `%s`.\n", Account, v1alpha1.Namespace)
 	local(&b, slices.DeleteFunc(slices.Clone(features), func(f Feature) bool { return f.Name == "people" || f.Of != "" }))
+	ownConnection(&b)
 	b.WriteString("\n## Here: people\n\nNothing binds these. Whoever is cluster-admin has no need of them.\n")
 	local(&b, slices.DeleteFunc(features, func(f Feature) bool { return f.Name != "people" }))
 	fmt.Fprintf(&b, "\n## There: a connection\n\nService account `%s` in namespace `hawser-from-LOCAL`, or user `%s`, where LOCAL is the name of the local cluster; or an identity of a cloud or of a kubeconfig. "+
@@ -57,6 +58,18 @@ func local(b *strings.Builder, features []Feature) {
 			}
 		}
 	}
+}
+
+// ownConnection tells what the chart gives the manager where the local cluster's own RemoteCluster is used for more than
+// being there: its connection is the manager's own account.
+func ownConnection(b *strings.Builder) {
+	options := member.Options{Local: "LOCAL", Identity: member.Foreign, Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityConnect, v1alpha1.CapabilityEndpoints}}
+	for _, r := range member.Rights(options) {
+		if r.Role == "hawser-endpoints" {
+			row(b, "`hawser-endpoints`, by the binding `hawser-endpoints-here`", place(r.Namespace), may(r.Rule), "capability `endpoints` of the local cluster itself, in the chart", r.Why)
+		}
+	}
+	row(b, "`hawser-requires-here`", "everywhere", "what `requires` says", "`requires` of the local cluster itself, in the chart", "for your own controllers, as over any other connection")
 }
 
 func remote(b *strings.Builder, rights []member.Right) {

@@ -566,14 +566,14 @@ func ownKinds(namespace string) []client.Object {
 	return []client.Object{rc, id, inv, ar}
 }
 
-// write does with objects what kubectl does: create, replace, label, delete.
-func (w *world) write(as client.Client, objs ...client.Object) {
+// write does with objects what kubectl does: create, replace, label, delete. Who writes need not be able to read.
+func (w *world) write(admin, as client.Client, objs ...client.Object) {
 	w.t.Helper()
 	for _, obj := range objs {
 		w.create(as, obj)
 		key := client.ObjectKeyFromObject(obj)
 		w.eventually("an update of "+obj.GetName(), func() error {
-			if err := w.admin.Get(w.t.Context(), key, obj); err != nil {
+			if err := admin.Get(w.t.Context(), key, obj); err != nil {
 				return err
 			}
 			obj.SetLabels(map[string]string{"step": "1"})

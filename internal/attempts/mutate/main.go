@@ -1,4 +1,4 @@
-// Program mutate takes away, one after the other, the guards that the attempts of internal/attempts are held off by, and
+// Command mutate takes away, one after the other, the guards that the attempts of internal/attempts are held off by, and
 // shows that the named attempt then succeeds, which is that its test fails:
 //
 //	go run ./internal/attempts/mutate [-list] [-together N] [PART OF A NAME…]

@@ -25,7 +25,7 @@ func main() {
 		if err != nil {
 			return err
 		}
-		if err := b.Install(admin); err != nil {
+		if err := b.Install(local); err != nil {
 			return err
 		}
 		n := bench.Size(clusters)

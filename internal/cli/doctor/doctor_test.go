@@ -200,3 +200,30 @@ func TestExamineShowsNoCredentialWhereTheWayIsWrong(t *testing.T) {
 		t.Errorf("no error: %+v", report)
 	}
 }
+
+func TestABuildFromAWorkTreeIsOfNoOtherVersion(t *testing.T) {
+	tests := map[string]struct {
+		there, here string
+		want        Severity
+	}{
+		"two releases":                         {"v0.1.0", "v0.2.0", Warning},
+		"the same release":                     {"v0.2.0", "v0.2.0", OK},
+		"a manager from a work tree":           {"v0.1.0", "devel", OK},
+		"a member install from a work tree":    {"devel", "v0.2.0", OK},
+		"a manager whose version is not known": {"v0.1.0", "", OK},
+		"no member install":                    {"", "v0.2.0", Warning},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			e := &examination{
+				Patient:      Patient{Cluster: &v1alpha1.RemoteCluster{}},
+				Surroundings: Surroundings{ManagerVersion: test.here},
+				state:        connection.State{KubernetesVersion: "v1.36.3", MemberVersion: test.there},
+			}
+			e.tellVersions()
+			if got := e.report.Findings[len(e.report.Findings)-1]; got.Severity != test.want {
+				t.Errorf("want %v, got %+v", test.want, got)
+			}
+		})
+	}
+}

@@ -152,7 +152,7 @@ func (e *examination) tellVersions() {
 	switch {
 	case e.state.MemberVersion == "":
 		e.add("versions", Warning, e.rejoin(), "no member install is recorded there")
-	case e.ManagerVersion != "" && e.state.MemberVersion != e.ManagerVersion:
+	case isRelease(e.ManagerVersion) && isRelease(e.state.MemberVersion) && e.state.MemberVersion != e.ManagerVersion:
 		e.add("versions", Warning, e.rejoin(), "the member side was installed by Hawser %s, and the manager is %s", e.state.MemberVersion, e.ManagerVersion)
 	default:
 		e.ok("versions", "member install of Hawser %s", e.state.MemberVersion)
@@ -196,4 +196,10 @@ func (e *examination) tellControllers(ctx context.Context, conn *connection.Conn
 	default:
 		e.add("controllers", Warning, e.rejoin(), "could not be asked for: %s", err)
 	}
+}
+
+// isRelease reports whether a version can be compared with another: that of a build from a work tree cannot.
+func isRelease(v string) bool {
+	_, err := version.ParseGeneric(v)
+	return err == nil
 }

@@ -72,11 +72,9 @@ func CutBindings(ctx context.Context, c client.Client, local string, report Repo
 			return err
 		}
 		for i := range list.Items {
-			uid := list.Items[i].GetUID()
-			if err := c.Delete(ctx, &list.Items[i], client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
-				return fmt.Errorf("deleting %s: %w", Describe(&list.Items[i]), err)
+			if err := removeNow(ctx, c, &list.Items[i], report); err != nil {
+				return err
 			}
-			report(&list.Items[i], Deleted)
 		}
 	}
 	return nil
@@ -176,19 +174,20 @@ func owned(ctx context.Context, c client.Client, local, kind string) (*unstructu
 func ofConnection(ctx context.Context, c client.Client, local, kind string) (*unstructured.UnstructuredList, error) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(rbacv1.SchemeGroupVersion.WithKind(kind + "List"))
-	ours, err := labels.NewRequirement(v1alpha1.ManagedByLabel, selection.In, []string{v1alpha1.ManagedBy, Helm})
-	if err != nil {
-		return nil, err
-	}
-	of, err := labels.NewRequirement(v1alpha1.LocalClusterLabel, selection.Equals, []string{local})
-	if err != nil {
-		return nil, err
-	}
-	err = c.List(ctx, list, client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*ours, *of)})
+	err := c.List(ctx, list, client.MatchingLabelsSelector{Selector: connectionOf(local, v1alpha1.ManagedBy, Helm)})
 	if err != nil {
 		return nil, fmt.Errorf("listing each %s of the connection from %q: %w", kind, local, err)
 	}
 	return list, nil
+}
+
+// connectionOf selects what is of the connection from local, and of one of the managers.
+func connectionOf(local string, managers ...string) labels.Selector {
+	ours, err := labels.NewRequirement(v1alpha1.ManagedByLabel, selection.In, managers)
+	if err != nil {
+		return labels.Nothing() // no constant here is refused
+	}
+	return labels.SelectorFromSet(labels.Set{v1alpha1.LocalClusterLabel: local}).Add(*ours)
 }
 
 // Teardown removes the member side by the connection's own right, over a client that authenticates as the

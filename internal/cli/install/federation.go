@@ -14,8 +14,20 @@ import (
 )
 
 // ApplyObjects applies the objects of one connection, the connection's namespace among them: it comes first, and
-// owns what lies outside of it.
+// owns what lies outside of it. What a Helm release has made is used as it is, and where that lacks something, it is
+// a LacksError before anything is changed.
 func ApplyObjects(ctx context.Context, c client.Client, local string, objs []client.Object, report Report) error {
+	helms, err := used(ctx, c, local, objs)
+	if err != nil {
+		return err
+	}
+	apply := func(obj client.Object) error {
+		if helms[Describe(obj)] {
+			report(obj, Used)
+			return nil
+		}
+		return applyOne(ctx, c, obj, report)
+	}
 	own := func(obj client.Object) bool {
 		return isNamespace(obj) && obj.GetName() == v1alpha1.MemberNamespace(local)
 	}
@@ -23,7 +35,7 @@ func ApplyObjects(ctx context.Context, c client.Client, local string, objs []cli
 		if !own(obj) {
 			continue
 		}
-		if err := applyOne(ctx, c, obj, report); err != nil {
+		if err := apply(obj); err != nil {
 			return err
 		}
 	}
@@ -36,29 +48,29 @@ func ApplyObjects(ctx context.Context, c client.Client, local string, objs []cli
 		if own(obj) {
 			continue
 		}
-		if err := applyOne(ctx, c, obj, report); err != nil {
+		if err := apply(obj); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// CutGrants deletes the AccessGrants that join made for the connection from local: the member controllers take
-// away what was made of them, accounts and bindings, and so end it whatever way it came in.
+// CutGrants deletes the AccessGrants for the connection from local, those that join made and those of a Helm release:
+// the member controllers take away what was made of them, accounts and bindings, and so end it whatever way it came in.
 func CutGrants(ctx context.Context, c client.Client, local string, report Report) error {
-	return removeFederation(ctx, c, local, report, "AccessGrant")
+	return removeFederation(ctx, c, local, report, []string{v1alpha1.ManagedBy, Helm}, "AccessGrant")
 }
 
 // RemoveFederation deletes what join made of TrustedIssuers and AccessGrants for the connection from local.
 func RemoveFederation(ctx context.Context, c client.Client, local string, report Report) error {
-	return removeFederation(ctx, c, local, report, "AccessGrant", "TrustedIssuer")
+	return removeFederation(ctx, c, local, report, []string{v1alpha1.ManagedBy}, "AccessGrant", "TrustedIssuer")
 }
 
-func removeFederation(ctx context.Context, c client.Client, local string, report Report, kinds ...string) error {
+func removeFederation(ctx context.Context, c client.Client, local string, report Report, managers []string, kinds ...string) error {
 	for _, kind := range kinds {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind + "List"))
-		err := c.List(ctx, list, client.MatchingLabels{v1alpha1.LocalClusterLabel: local, v1alpha1.ManagedByLabel: v1alpha1.ManagedBy})
+		err := c.List(ctx, list, client.MatchingLabelsSelector{Selector: connectionOf(local, managers...)})
 		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
 			continue // the cluster has no such kind
 		}
@@ -66,7 +78,7 @@ func removeFederation(ctx context.Context, c client.Client, local string, report
 			return fmt.Errorf("listing each %s of the connection from %q: %w", kind, local, err)
 		}
 		for i := range list.Items {
-			if err := remove(ctx, c, &list.Items[i], report); err != nil {
+			if err := removeNow(ctx, c, &list.Items[i], report); err != nil {
 				return err
 			}
 		}

@@ -25,9 +25,6 @@ import (
 // pollInterval is how often a change in the remote cluster is looked for.
 const pollInterval = 250 * time.Millisecond
 
-// Helm is the value of v1alpha1.ManagedByLabel by which Helm marks what is of a release.
-const Helm = "Helm"
-
 // Report is told of each object that was created, changed, left unchanged or deleted.
 type Report func(obj client.Object, what string)
 
@@ -37,6 +34,8 @@ const (
 	Changed   = "changed"
 	Unchanged = "unchanged"
 	Deleted   = "deleted"
+	// Used is what is of a Helm release: it is left as it is.
+	Used = "used"
 )
 
 // Apply installs the member side, or changes it to the given options. The options must be valid.
@@ -163,8 +162,13 @@ func remove(ctx context.Context, c client.Client, obj client.Object, report Repo
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", Describe(obj), err)
 	}
-	uid := now.GetUID()
-	if err := c.Delete(ctx, now, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+	return removeNow(ctx, c, now, report)
+}
+
+// removeNow deletes an object as it was read, whoever made it.
+func removeNow(ctx context.Context, c client.Client, obj *unstructured.Unstructured, report Report) error {
+	uid := obj.GetUID()
+	if err := c.Delete(ctx, obj, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting %s: %w", Describe(obj), err)
 	}
 	report(obj, Deleted)

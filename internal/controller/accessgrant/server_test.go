@@ -342,7 +342,10 @@ func testEarlier(e *entered) {
 	for _, obj := range e.made(g.Name) {
 		e.change(obj, func() { obj.SetOwnerReferences(nil) })
 	}
-	e.change(g, func() { g.Finalizers = []string{v1alpha1.GrantFinalizer}; metav1.SetMetaDataAnnotation(&g.ObjectMeta, "x", "y") })
+	e.change(g, func() {
+		g.Finalizers = []string{v1alpha1.GrantFinalizer}
+		metav1.SetMetaDataAnnotation(&g.ObjectMeta, "x", "y")
+	})
 	e.await("the grant is held by nothing", func() bool { e.reread(g); return len(g.Finalizers) == 0 })
 	e.await("the grant owns what was made of it", func() bool {
 		made := e.made(g.Name)

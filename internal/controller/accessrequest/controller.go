@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -48,8 +49,9 @@ type Reconciler struct {
 	// Shards says which clusters are this replica's. Nil: all of them.
 	Shards Shards
 
-	queue   atomic.Pointer[workqueue.TypedRateLimitingInterface[reconcile.Request]] // nil before the controller runs
-	written sync.Map                                                                // key → written
+	queue atomic.Pointer[workqueue.TypedRateLimitingInterface[reconcile.Request]] // nil before the controller runs
+	// written is what was written last, by key; outputs what there is of a request that says what was written for it.
+	written, outputs sync.Map
 }
 
 // written is the status of a request as it was last written: the cache may still show an older one.
@@ -67,14 +69,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, ar *v1alpha1.AccessRequest) 
 		return reconcile.Result{}, err
 	}
 	if !ar.DeletionTimestamp.IsZero() {
-		r.forget(keyOf(ar)) // what was written for it is the garbage collector's
-		return reconcile.Result{}, nil
+		return reconcile.Result{}, r.gone(ctx, keyOf(ar))
+	}
+	if of, known := r.outputs.Load(keyOf(ar)); known && of.(*v1alpha1.AccessRequest).UID != ar.UID {
+		if err := r.gone(ctx, keyOf(ar)); err != nil { // nobody has seen the earlier one of this name go
+			return reconcile.Result{}, err
+		}
 	}
 	v, err := r.serve(ctx, ar)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	return reconcile.Result{RequeueAfter: v.again}, r.report(ctx, ar, v)
+	err = r.report(ctx, ar, v)
+	r.remember(ar)
+	return reconcile.Result{RequeueAfter: v.again}, err
 }
 
 func nameOf(ar *v1alpha1.AccessRequest) string {
@@ -224,8 +232,32 @@ func (r *Reconciler) release(ctx context.Context, ar *v1alpha1.AccessRequest) er
 	return nil
 }
 
+// remember where the output of a request is: its object does not say so when it is gone.
+func (r *Reconciler) remember(ar *v1alpha1.AccessRequest) {
+	if ar.Status.SecretName == "" {
+		return
+	}
+	of := &v1alpha1.AccessRequest{ObjectMeta: metav1.ObjectMeta{Namespace: ar.Namespace, Name: ar.Name, UID: ar.UID}}
+	of.Spec.Output, of.Status.SecretName = ar.Spec.Output, ar.Status.SecretName
+	r.outputs.Store(keyOf(ar), of)
+}
+
+// gone removes at once what a request that is gone has left. The garbage collector would do it as well, in its
+// own time, and does it where we may not or do not know.
+func (r *Reconciler) gone(ctx context.Context, key types.NamespacedName) error {
+	if of, known := r.outputs.Load(key); known {
+		of := of.(*v1alpha1.AccessRequest) //nolint:forcetypeassert // nothing else is stored
+		if err := r.removeNamed(ctx, of, of.Status.SecretName); err != nil && !apierrors.IsForbidden(err) {
+			return fmt.Errorf("removing what was written for %s: %w", nameOf(of), err)
+		}
+	}
+	r.forget(key)
+	return nil
+}
+
 // forget drops what is known of a request that has ended.
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.Minter.Forget(key)
 	r.written.Delete(key)
+	r.outputs.Delete(key)
 }

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/fleettest"
 )
 
 // holder is who the remote cluster says that the holder of a kubeconfig is.
@@ -229,4 +230,33 @@ func TestATokenIsRenewedAtHalfOfItsLife(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Nothing holds a request: its output is the garbage collector's, also where no manager runs.
+func TestARequestIsHeldByNothing(t *testing.T) {
+	w := newWorld(t)
+	w.grant("deploy", w.namespace)
+	ar := w.request("access", func(ar *v1alpha1.AccessRequest) { ar.Finalizers = []string{v1alpha1.RequestFinalizer} }) // as an earlier version did
+	w.ready(ar)
+	eventually(t, func() error {
+		if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(ar), ar); err != nil || len(ar.Finalizers) > 0 {
+			return fmt.Errorf("it is held by %v (%w)", ar.Finalizers, err)
+		}
+		return nil
+	})
+	w.stop()
+	if err := w.admin.Delete(t.Context(), ar); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(ar), ar); !apierrors.IsNotFound(err) {
+		t.Errorf("the request hangs: %v", err)
+	}
+	// The garbage collector looks for new kinds every thirty seconds.
+	fleettest.Eventually(t, 90*time.Second, func() error {
+		if _, err := w.find("access"); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("its output is there: %w", err)
+		}
+		return nil
+	})
+	w.start()
 }

@@ -38,8 +38,7 @@ func (r *Reconciler) reconcileByName(ctx context.Context, req reconcile.Request)
 	ar := &v1alpha1.AccessRequest{}
 	err := r.Client.Get(ctx, req.NamespacedName, ar)
 	if apierrors.IsNotFound(err) {
-		r.forget(req.NamespacedName)
-		return reconcile.Result{}, nil
+		return reconcile.Result{}, r.gone(ctx, req.NamespacedName)
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reading AccessRequest %q in namespace %q: %w", req.Name, req.Namespace, err)

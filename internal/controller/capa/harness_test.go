@@ -138,12 +138,6 @@ func (w *world) install() {
 
 var clusterKind = schema.GroupVersionKind{Group: capa.ClusterKind.Group, Version: "v1beta1", Kind: capa.ClusterKind.Kind}
 
-func listOf(kind schema.GroupVersionKind) *unstructured.UnstructuredList {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(kind)
-	return list
-}
-
 func (w *world) apply(u *unstructured.Unstructured) {
 	w.t.Helper()
 	// A copy, since the answer of the API server is written into what is applied.

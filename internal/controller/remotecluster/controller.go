@@ -228,18 +228,23 @@ func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, sta
 	}
 	r.written.Store(rc.Name, written{rc.UID, status})
 	for _, c := range changed {
-		kind := "Normal"
-		if c.Status != metav1.ConditionTrue || c.Reason == v1alpha1.ReasonExpiresSoon || c.Reason == v1alpha1.ReasonNeverExpires ||
-			(c.Type == v1alpha1.Ready && c.Reason != v1alpha1.ReasonConnected) {
-			kind = "Warning"
-		}
 		log.FromContext(ctx).Info("condition changed", "type", c.Type, "status", c.Status, "reason", c.Reason, "message", c.Message)
-		r.Events.Eventf(rc, nil, kind, c.Reason, c.Type, "%s", note(c.Message))
+		r.Events.Eventf(rc, nil, kindOf(c), c.Reason, c.Type, "%s", note(c.Message))
 	}
 	if rc.Status.ClusterID != before.Status.ClusterID {
 		return r.warnOfDuplicates(ctx, rc)
 	}
 	return nil
+}
+
+// kindOf is the kind of event that a condition is worth.
+func kindOf(c metav1.Condition) string {
+	switch {
+	case c.Status != metav1.ConditionTrue, c.Type == v1alpha1.Ready && c.Reason != v1alpha1.ReasonConnected,
+		c.Reason == v1alpha1.ReasonExpiresSoon, c.Reason == v1alpha1.ReasonNeverExpires, c.Reason == v1alpha1.ReasonVersionUntested:
+		return "Warning"
+	}
+	return "Normal"
 }
 
 // note fits a message into an event, which takes 1 kB.

@@ -208,6 +208,10 @@ func removeMember(ctx context.Context, conn *connection.Connection, local string
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
+	var ns corev1.Namespace
+	if err := c.Get(ctx, client.ObjectKey{Name: v1alpha1.MemberNamespace(local)}, &ns); err == nil && ns.Labels[v1alpha1.ManagedByLabel] == helm {
+		return fmt.Errorf("it is of Helm release %q there, which would bring it back", ns.Annotations["meta.helm.sh/release-name"])
+	}
 	going := false // the namespace is on its way out, and the rest with it
 	for _, obj := range member.Teardown(local, identity) {
 		err := c.Delete(ctx, obj)

@@ -5,6 +5,8 @@
 - --cluster-name={{ $v.multiCluster.clusterName }}
 {{- if $v.multiCluster.managementOnly }}
 - --management-only
+{{- else }}
+- --declare-self=false
 {{- end }}
 {{- with include "hawser.defaultCluster" . }}
 - --default-cluster={{ . }}
