@@ -58,6 +58,11 @@ func TestStatusOfARealFleet(t *testing.T) {
 		if i := gapOf(s, "gone"); i < 0 || s.Gaps[i].Since == nil {
 			return fmt.Errorf("cluster gone is no gap yet: %s", got.Err)
 		}
+		for _, c := range s.Clusters {
+			if c.Name == "gone" && c.Ready != "False" {
+				return fmt.Errorf("cluster gone is %s", c.Ready)
+			}
+		}
 		return nil
 	})
 	if len(s.Gaps) != 1 {

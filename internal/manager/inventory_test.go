@@ -84,7 +84,11 @@ func TestClusterAPIConnectsByItself(t *testing.T) {
 	var made []client.Object
 	for _, text := range objects {
 		obj := fromYAML(t, text)
-		eventually(t, "the kind "+obj.GetKind(), func() error { return client.IgnoreAlreadyExists(h.admin.Create(t.Context(), obj.DeepCopy())) })
+		if owners := obj.GetOwnerReferences(); len(owners) > 0 { // the Cluster that was just made, or it would be collected
+			owners[0].UID = made[0].GetUID()
+			obj.SetOwnerReferences(owners)
+		}
+		eventually(t, "the kind "+obj.GetKind(), func() error { return client.IgnoreAlreadyExists(h.admin.Create(t.Context(), obj)) })
 		made = append([]client.Object{obj}, made...)
 	}
 	t.Cleanup(func() {
