@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +29,9 @@ import (
 type process struct {
 	cmd            *exec.Cmd
 	metrics, probe string
+
+	mu  sync.Mutex
+	log []byte
 }
 
 // binary builds the program once.
@@ -43,20 +49,49 @@ func (h *hub) run(program string) *process {
 	p := &process{metrics: freeAddress(h.t), probe: freeAddress(h.t)}
 	p.cmd = exec.Command(program, "manager", "--cluster-name", h.local, "--management-only", "--kubeconfig", h.kubeconfig(),
 		"--probe-interval", "1s", "--metrics-bind-address", p.metrics, "--health-probe-bind-address", p.probe)
-	p.cmd.Stderr = logWriter{}
+	p.cmd.Stderr = p
 	if err := p.cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}
-	h.t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
+	h.t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		if h.t.Failed() {
+			h.t.Logf("the process logged:\n%s", p.logged())
+		}
+	})
 	return p
 }
 
-// logWriter gives what a process logs to the search for secrets.
-type logWriter struct{}
+// Write keeps what a process logs, also for the search for secrets.
+func (p *process) Write(text []byte) (int, error) {
+	texts.Store(string(text), "a process's log")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log = append(p.log, text...)
+	return len(text), nil
+}
 
-func (logWriter) Write(p []byte) (int, error) {
-	texts.Store(string(p), "a process's log")
-	return len(p), nil
+func (p *process) logged() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.log)
+}
+
+// freeAddress is below the ports that the system gives to outgoing connections, which would else have it before
+// the process does.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	const first, last = 20000, 31999
+	for range 200 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(last-first+1)))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("there is no free port")
+	return ""
 }
 
 // kubeconfig writes one for the manager's service account.
@@ -72,16 +107,6 @@ func (h *hub) kubeconfig() string {
 		h.t.Fatal(err)
 	}
 	return path
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func TestAManagerThatIsKilledInTheMiddleOfARenewal(t *testing.T) {

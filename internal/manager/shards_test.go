@@ -94,7 +94,7 @@ func (d *division) launch(replica string) {
 	cmd := exec.Command(d.program, "manager", "--cluster-name", d.hub.local, "--management-only", "--kubeconfig", path,
 		"--shards", "--replica-name", replica, "--shard-lease-duration", shardLease.String(),
 		"--probe-interval", "1s", "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
-	cmd.Stderr = logWriter{}
+	cmd.Stderr = &process{cmd: cmd} // which keeps its log
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
