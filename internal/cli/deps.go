@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,6 +75,18 @@ func (f *remoteFlags) add(cmd *cobra.Command, use string) {
 
 // given reports whether a remote cluster is named at all.
 func (f *remoteFlags) given() bool { return f.context != "" || f.kubeconfig != "" }
+
+// forHelm are the flags by which helm reaches the same cluster: the release there may have the name of the one here.
+func (f *remoteFlags) forHelm() string {
+	var flags []string
+	if f.kubeconfig != "" {
+		flags = append(flags, "--kubeconfig "+f.kubeconfig)
+	}
+	if f.context != "" {
+		flags = append(flags, "--kube-context "+f.context)
+	}
+	return strings.Join(flags, " ")
+}
 
 func (d *deps) remote(f remoteFlags) (*cluster, error) {
 	file := f.kubeconfig

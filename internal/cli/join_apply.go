@@ -21,6 +21,9 @@ import (
 // apply brings both sides to what was decided: the member side, the credential, its Secret, and
 // only then the RemoteCluster, so that the manager finds all that it needs.
 func (j *joining) apply(ctx context.Context) error {
+	if err := j.mayKeep(ctx); err != nil { // before anything is made over there
+		return err
+	}
 	if err := j.applyMember(ctx); err != nil {
 		return err
 	}
@@ -134,6 +137,22 @@ func (j *joining) stillGood(ctx context.Context) (bool, error) {
 	defer cancel()
 	_, err = j.d.open(ctx, j.here, rc, j.local)
 	return err == nil, nil
+}
+
+// mayKeep fails where a new credential would have no place: its Secret is somebody else's.
+func (j *joining) mayKeep(ctx context.Context) error {
+	if j.auth.Type == v1alpha1.AuthEKS || j.auth.Type == v1alpha1.AuthOIDC {
+		return nil // nothing is kept
+	}
+	var now corev1.Secret
+	err := j.here.Client.Get(ctx, client.ObjectKeyFromObject(j.secret()), &now)
+	if err != nil || j.overwrites(&now) {
+		return client.IgnoreNotFound(err)
+	}
+	if usable, err := j.stillGood(ctx); err != nil || usable {
+		return err
+	}
+	return j.othersSecret(&now)
 }
 
 // asWanted compares a credential at rest with the one that would be made.

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -67,7 +69,7 @@ func TestAMemberInstallOfHelmIsUsedAndLeftToHelm(t *testing.T) {
 		t.Errorf("code %d; the namespace: %v, the binding is kept by %q", left.Code, err, d.bound())
 	}
 	left = d.run("leave", "alpha", "--remote-context", "alpha")
-	wantText(t, "leave by a person's right", left.Err, `stays: Namespace "hawser-from-`+d.local+`"`, "helm uninstall hawser --namespace hawser")
+	wantText(t, "leave by a person's right", left.Err, `stays: Namespace "hawser-from-`+d.local+`"`, "helm uninstall hawser --namespace hawser --kube-context alpha")
 	if err := d.memberNamespace("alpha"); err != nil || d.bound() != "Helm" || left.Code != exitFailed {
 		t.Errorf("code %d; the namespace: %v, the binding is kept by %q", left.Code, err, d.bound())
 	}
@@ -97,5 +99,21 @@ func TestWhatConnectionsShareMayBeOfHelm(t *testing.T) {
 	var role rbacv1.ClusterRole
 	if err := asAdmin(t, "alpha").Client.Get(t.Context(), client.ObjectKey{Name: "hawser-connect"}, &role); err != nil || role.Labels[v1alpha1.ManagedByLabel] != "Helm" {
 		t.Errorf("what is of Helm is not any more: %v, %v", role.Labels, err)
+	}
+}
+
+func TestAnInputSecretOfHelmIsRefusedBeforeAnythingIsMadeThere(t *testing.T) {
+	d := newDesk(t)
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName("alpha"), Labels: map[string]string{v1alpha1.ManagedByLabel: "Helm"},
+	}}
+	if err := d.here.Client.Create(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.here.Client.Delete(context.Background(), secret) })
+	got := d.run("join", "alpha", "--remote-context", "alpha")
+	wantText(t, "join", got.Err, "is of a Helm release", "kubectl -n hawser-from-"+d.local+" create token hawser", "multiCluster.clusters.alpha.bearerToken")
+	if err := d.memberNamespace("alpha"); !apierrors.IsNotFound(err) || got.Code != exitFailed {
+		t.Errorf("code %d, and the member side was installed (%v)", got.Code, err)
 	}
 }

@@ -118,17 +118,17 @@ func TestJoinLeavesWhatIsSomebodyElses(t *testing.T) {
 	d := newDesk(t)
 	foreign := &corev1.Secret{}
 	foreign.Namespace, foreign.Name = v1alpha1.Namespace, v1alpha1.InputSecretName("beta")
-	foreign.Labels = map[string]string{v1alpha1.ManagedByLabel: "Helm"}
+	foreign.Labels = map[string]string{v1alpha1.ManagedByLabel: "flux"}
 	if err := d.here.Client.Create(t.Context(), foreign); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.here.Client.Delete(t.Context(), foreign) })
 	got := d.run("join", "beta", "--remote-context", "beta")
-	if got.Code != exitFailed || !strings.Contains(got.Err, `is somebody else's (app.kubernetes.io/managed-by: "Helm")`) {
+	if got.Code != exitFailed || !strings.Contains(got.Err, `is somebody else's (app.kubernetes.io/managed-by: "flux")`) {
 		t.Errorf("code %d: %s", got.Code, got.Err)
 	}
 	d.must("leave", "beta", "--remote-context", "beta")
-	if s := d.secret(foreign.Name); s.Labels[v1alpha1.ManagedByLabel] != "Helm" {
+	if s := d.secret(foreign.Name); s.Labels[v1alpha1.ManagedByLabel] != "flux" {
 		t.Error("the Secret was changed")
 	}
 }

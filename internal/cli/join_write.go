@@ -54,9 +54,8 @@ func (j *joining) writeSecret(ctx context.Context, data map[string][]byte, keepO
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", install.Describe(wanted), err)
 		}
-		if now.Labels[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy && !j.flags.replace {
-			return fmt.Errorf("%s is somebody else's (%s: %q): put the new credential there by the way it came, or overwrite it with --replace",
-				install.Describe(wanted), v1alpha1.ManagedByLabel, now.Labels[v1alpha1.ManagedByLabel])
+		if !j.overwrites(&now) {
+			return j.othersSecret(&now)
 		}
 		before := now.DeepCopy()
 		if now.Labels == nil {
@@ -76,6 +75,22 @@ func (j *joining) writeSecret(ctx context.Context, data map[string][]byte, keepO
 		report(wanted, install.Changed)
 		return nil
 	})
+}
+
+// overwrites reports whether the input Secret is ours to write.
+func (j *joining) overwrites(now *corev1.Secret) bool {
+	return now.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy || j.flags.replace
+}
+
+// othersSecret says how a new credential comes into an input Secret that is not ours.
+func (j *joining) othersSecret(now *corev1.Secret) error {
+	owner := now.Labels[v1alpha1.ManagedByLabel]
+	if owner == "Helm" && j.auth.Type == v1alpha1.AuthBearerToken {
+		return fmt.Errorf("%s is of a Helm release, which would write over what is put there: mint a token over there (kubectl -n %s create token %s --duration 24h) and give it to the release here by helm upgrade, as multiCluster.clusters.%s.bearerToken",
+			install.Describe(j.secret()), v1alpha1.MemberNamespace(j.local), v1alpha1.MemberServiceAccount, j.name)
+	}
+	return fmt.Errorf("%s is somebody else's (%s: %q): put the new credential there by the way it came, or overwrite it with --replace",
+		install.Describe(j.secret()), v1alpha1.ManagedByLabel, owner)
 }
 
 // writeCluster creates the RemoteCluster, or changes what join decides about and leaves the rest.

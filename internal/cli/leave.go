@@ -180,8 +180,8 @@ func (l *leaving) sayHeld(ctx context.Context) error {
 	l.held = true
 	fmt.Fprintf(l.d.err, `What is of %s there stays: %s.
 Take %q out of that release's member.localClusters by helm upgrade, or, if nobody else comes in by it:
-  helm uninstall %s --namespace %s
-`, release, strings.Join(held, ", "), l.local, release.Name, release.Namespace)
+  helm uninstall %s --namespace %s %s
+`, release, strings.Join(held, ", "), l.local, release.Name, release.Namespace, l.flags.remote.forHelm())
 	return nil
 }
 

@@ -263,6 +263,12 @@ func (r *revoking) aftermath() {
 		fmt.Fprintf(out, "The certificate of user %s has no rights any more, and expires %s. Do not give that user\nrights again before that: a new certificate would be for the same user.\n",
 			v1alpha1.MemberUser(r.local), expiry(r.rc.Status.Credential, r.d.clock.Now()))
 		fmt.Fprintf(out, "Join again with a token:  hawser join %s --remote-context CONTEXT --auth bearerToken\n", r.name)
+	} else if r.rc.Labels[v1alpha1.ManagedByLabel] == "Helm" {
+		fmt.Fprintf(out, `It is of a Helm release. Let it in again, by the releases on both sides:
+  helm upgrade over there               # makes the account anew
+  kubectl -n %s create token %s --duration 24h
+  helm upgrade here                     # with that token as multiCluster.clusters.%s.bearerToken
+`, v1alpha1.MemberNamespace(r.local), v1alpha1.MemberServiceAccount, r.name)
 	} else {
 		fmt.Fprintf(out, "Join again:               hawser join %s --remote-context CONTEXT\n", r.name)
 	}

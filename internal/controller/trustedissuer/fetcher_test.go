@@ -208,8 +208,11 @@ func TestFetcherAsksBecauseOfAnUnknownKey(t *testing.T) {
 
 func TestAHungIssuerHarmsNoOther(t *testing.T) {
 	i := newIssuers(t)
-	for _, name := range []string{"h1", "h2", "h3"} {
+	hung := []string{"h1", "h2", "h3"}
+	for _, name := range hung { // all before the first is asked
 		i.hangs[name] = true
+	}
+	for _, name := range hung {
 		i.ask(issuer(name))
 	}
 	i.ask(issuer("a"))
