@@ -182,12 +182,12 @@ func (s *side) ready(name, server string, since time.Time) *v1alpha1.RemoteClust
 // renew asks for another token, and waits for it.
 func (s *side) renew(name, server string) {
 	s.Helper()
+	before := s.kept(name)
 	asked := time.Now().Add(time.Second)
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.RenewAnnotation, asked.Format(time.RFC3339Nano))
 	if err := s.admin.Patch(s.Context(), s.object(name), client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
 		s.Fatal(err)
 	}
-	before := s.kept(name)
 	fleettest.Eventually(s, patience, func() error {
 		if string(s.kept(name)) == string(before) {
 			return fmt.Errorf("the token that is kept for %s is the old one", name)
