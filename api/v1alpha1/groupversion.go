@@ -19,7 +19,8 @@ var GroupVersion = schema.GroupVersion{Group: "hawser.io", Version: "v1alpha1"}
 // AddToScheme registers the kinds of this package.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion, &RemoteCluster{}, &RemoteClusterList{}, &AWSIdentity{}, &AWSIdentityList{}, &EKSInventory{}, &EKSInventoryList{},
-		&TrustedIssuer{}, &TrustedIssuerList{}, &AccessGrant{}, &AccessGrantList{}, &AccessRequest{}, &AccessRequestList{})
+		&TrustedIssuer{}, &TrustedIssuerList{}, &AccessGrant{}, &AccessGrantList{}, &AccessRequest{}, &AccessRequestList{},
+		&EndpointSet{}, &EndpointSetList{}, &FederatedNetworkPolicy{}, &FederatedNetworkPolicyList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

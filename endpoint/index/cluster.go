@@ -174,14 +174,7 @@ func (c *Cluster) change(slot uint32, e *Endpoint, account uint32) {
 		affected = c.affected(affected, r.pairs, c.pairs)
 		before := r.pairs
 		r.pairs = slices.Clone(c.pairs)
-		for _, id := range r.pairs {
-			c.labels.carry(id, slot)
-		}
-		for _, id := range before {
-			if !slices.Contains(r.pairs, id) {
-				c.labels.drop(id, slot)
-			}
-		}
+		c.labels.exchange(before, r.pairs, slot)
 	}
 	if r.account != account {
 		before := r.account
@@ -254,7 +247,7 @@ func (c *Cluster) anchored(r *record) []*Query {
 func (c *Cluster) Delete(id ID) {
 	defer c.lock()()
 	space, ok := c.spaces[id.Namespace]
-	if !ok {
+	if !ok || c.gone {
 		return
 	}
 	if slot, ok := c.find(space, id); ok {
@@ -314,9 +307,12 @@ func (r *record) scopes() [4]uint32 {
 
 // fill takes over what no selector asks for, and reports whether it changes what is rendered.
 func (r *record) fill(e *Endpoint) (changed bool) {
-	r.node = unique.Make(e.Node)
-	if ports := unique.Make(packPorts(e.Ports)); r.ports != ports {
-		r.ports, changed = ports, true
+	if r.node == (unique.Handle[string]{}) || r.node.Value() != e.Node {
+		r.node = unique.Make(e.Node)
+	}
+	var room [64]byte
+	if packed := packPorts(room[:0], e.Ports); r.ports == (unique.Handle[string]{}) || r.ports.Value() != string(packed) {
+		r.ports, changed = unique.Make(string(packed)), true
 	}
 	if len(e.Addresses) == 1 && e.Addresses[0].Addr().Is4() && e.Addresses[0].Bits() == 32 {
 		v4 := e.Addresses[0].Addr().As4()
@@ -368,9 +364,8 @@ func (c *Cluster) endpoint(slot uint32) Endpoint {
 	return e
 }
 
-// packPorts writes ports into a string: many endpoints have the same, and it is kept once.
-func packPorts(ports []Port) string {
-	var text []byte
+// packPorts appends ports in a form that is kept once for all endpoints that have the same.
+func packPorts(text []byte, ports []Port) []byte {
 	for _, p := range ports {
 		text = binary.AppendUvarint(text, uint64(p.Number))
 		for _, s := range []string{p.Name, p.Protocol} {
@@ -378,7 +373,7 @@ func packPorts(ports []Port) string {
 			text = append(text, s...)
 		}
 	}
-	return string(text)
+	return text
 }
 
 func unpackPorts(text string) (ports []Port) {

@@ -17,9 +17,15 @@ func (c *Cluster) answer(q *Query) {
 	}
 }
 
-// eval finds what matches. Of the sets in which all of that must be, it looks through the smallest.
+// eval finds what matches: from the sets of labels where these answer, or else it looks through the smallest of the sets
+// in which all of that must be.
 func (c *Cluster) eval(s *selector.Selector) (found set) {
 	e := s.Expr()
+	if e.Kind() == selector.KindAnd || e.Kind() == selector.KindOr {
+		if all, ok := c.combine(e); ok {
+			return setOf(all)
+		}
+	}
 	exact := e.Kind() != selector.KindAnd && e.Kind() != selector.KindOr && c.bound(e) < c.count
 	asked := &carrier{cluster: c}
 	for slot := range c.candidates(e) {

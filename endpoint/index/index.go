@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -155,6 +156,16 @@ func (q *Query) Members(cluster string) iter.Seq[Endpoint] {
 	return func(yield func(Endpoint) bool) {
 		q.read(cluster, func(c *Cluster, members *set) {
 			members.all(func(slot uint32) bool { return yield(c.endpoint(slot)) })
+		})
+	}
+}
+
+// Addresses yields the addresses of what matches in a cluster, in no particular order, some of them perhaps twice. The
+// index is locked meanwhile: do not call it.
+func (q *Query) Addresses(cluster string) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		q.read(cluster, func(c *Cluster, members *set) {
+			members.all(func(slot uint32) bool { return c.record(slot).addresses(yield) })
 		})
 	}
 }

@@ -2,6 +2,7 @@ package index
 
 import (
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/hawser-io/hawser/selector"
@@ -125,6 +126,20 @@ func (l *labels) drop(id, who uint32) {
 	l.forget(id)
 }
 
+// exchange notes that somebody who carried some pairs carries others. It looks only at what tells them apart.
+func (l *labels) exchange(before, after []uint32, who uint32) {
+	for _, id := range after {
+		if !slices.Contains(before, id) {
+			l.carry(id, who)
+		}
+	}
+	for _, id := range before {
+		if !slices.Contains(after, id) {
+			l.drop(id, who)
+		}
+	}
+}
+
 // forget forgets a pair that nobody carries.
 func (l *labels) forget(id uint32) {
 	p := l.pair(id)
@@ -132,14 +147,23 @@ func (l *labels) forget(id uint32) {
 		return
 	}
 	k := p.key
-	if k.ordered != nil {
-		k.ordered.remove(l, id)
-	}
 	k.values.remove(p.value, id)
+	switch {
+	case k.ordered == nil:
+		l.release(id)
+	case k.values.used > 0:
+		k.ordered.remove(l, id)
+	default:
+		k.ordered.end(l)
+	}
 	if k.values.used == 0 {
 		delete(l.keys, k.name)
 	}
-	*p = pair{}
+}
+
+// release frees the number of a pair.
+func (l *labels) release(id uint32) {
+	*l.pair(id) = pair{}
 	l.free = append(l.free, id)
 }
 
@@ -154,10 +178,6 @@ func (l *labels) starting(k *key, prefix string) iter.Seq[uint32] {
 			}
 			return
 		}
-		for id := range k.ordered.from(l, prefix) {
-			if !strings.HasPrefix(l.value(id), prefix) || !yield(id) {
-				return
-			}
-		}
+		k.ordered.starting(l, prefix)(yield)
 	}
 }

@@ -3,62 +3,83 @@ package index
 import (
 	"iter"
 	"slices"
-	"sort"
+	"strings"
 )
 
-// order keeps pairs of one label in the order of their values. It is a list of short runs, because a tree
-// of pairs could not be asked for a prefix, which is no pair. The values are those of text.
+// order keeps pairs of one label in the order of their values, for prefixes. A label with many values changes often, so what
+// is new waits in a short run of its own, and what is gone stays, until there is enough of it for a merge.
 type order struct {
-	runs [][]uint32
+	ids   []uint32 // by value
+	fresh []uint32 // by value, to be merged
+	dead  int      // of both, those that nobody carries any more: they have no key
 }
 
-// longest is the length at which a run is split: inserting moves half of one at most.
-const longest = 512
+// insert adds a pair.
+func (o *order) insert(l *labels, id uint32) {
+	o.fresh = slices.Insert(o.fresh, o.find(l, o.fresh, l.value(id)), id)
+	o.settle(l)
+}
+
+// remove removes a pair that is there. Its number is free with the next merge.
+func (o *order) remove(l *labels, id uint32) {
+	l.pair(id).key = nil
+	o.dead++
+	o.settle(l)
+}
+
+// end frees the numbers of all pairs, the last of which is gone.
+func (o *order) end(l *labels) {
+	for _, ids := range [][]uint32{o.ids, o.fresh} {
+		for _, id := range ids {
+			l.release(id)
+		}
+	}
+}
+
+// settle merges what waits, if that is enough: a merge looks at every pair.
+func (o *order) settle(l *labels) {
+	if waiting := max(len(o.fresh), o.dead); waiting < 64 || waiting < len(o.ids)/16 && waiting < 4096 {
+		return
+	}
+	merged := make([]uint32, 0, len(o.ids)+len(o.fresh)-o.dead)
+	take := func(id uint32) {
+		if l.pair(id).key == nil {
+			l.release(id)
+			return
+		}
+		merged = append(merged, id)
+	}
+	rest := o.ids
+	for _, id := range o.fresh {
+		at := o.find(l, rest, l.value(id))
+		for _, before := range rest[:at] {
+			take(before)
+		}
+		rest = rest[at:]
+		take(id)
+	}
+	for _, id := range rest {
+		take(id)
+	}
+	o.ids, o.fresh, o.dead = merged, nil, 0
+}
 
 // find returns where the first pair with a value of at least text stands, or would.
-func (o *order) find(l *labels, text string) (run, at int) {
-	run = sort.Search(len(o.runs), func(i int) bool { return l.value(o.runs[i][0]) > text }) - 1
-	if run < 0 {
-		return 0, 0
-	}
-	ids := o.runs[run]
-	at = sort.Search(len(ids), func(i int) bool { return l.value(ids[i]) >= text })
-	return run, at
+func (*order) find(l *labels, ids []uint32, text string) int {
+	at, _ := slices.BinarySearchFunc(ids, text, func(id uint32, text string) int { return strings.Compare(l.value(id), text) })
+	return at
 }
 
-// insert adds a pair, whose value is not there yet.
-func (o *order) insert(l *labels, id uint32) {
-	if len(o.runs) == 0 {
-		o.runs = [][]uint32{{id}}
-		return
-	}
-	run, at := o.find(l, l.value(id))
-	ids := slices.Insert(o.runs[run], at, id)
-	o.runs[run] = ids
-	if len(ids) < longest {
-		return
-	}
-	rest := slices.Clone(ids[longest/2:])
-	o.runs[run] = slices.Clip(slices.Clone(ids[:longest/2]))
-	o.runs = slices.Insert(o.runs, run+1, rest)
-}
-
-// remove removes a pair that is there.
-func (o *order) remove(l *labels, id uint32) {
-	run, at := o.find(l, l.value(id))
-	o.runs[run] = slices.Delete(o.runs[run], at, at+1)
-	if len(o.runs[run]) == 0 {
-		o.runs = slices.Delete(o.runs, run, run+1)
-	}
-}
-
-// from yields the pairs whose value is at least text, in order.
-func (o *order) from(l *labels, text string) iter.Seq[uint32] {
+// starting yields the pairs whose value starts with a prefix.
+func (o *order) starting(l *labels, prefix string) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
-		run, at := o.find(l, text)
-		for ; run < len(o.runs); run, at = run+1, 0 {
-			for _, id := range o.runs[run][at:] {
-				if !yield(id) {
+		for _, ids := range [][]uint32{o.ids, o.fresh} {
+			for _, id := range ids[o.find(l, ids, prefix):] {
+				p := l.pair(id)
+				if !strings.HasPrefix(p.value, prefix) {
+					break
+				}
+				if p.key != nil && !yield(id) {
 					return
 				}
 			}

@@ -53,7 +53,7 @@ func (c *Cluster) SetNamespace(name string, labels []Label) {
 // DeleteNamespace forgets the labels of a namespace. What is in it stays until it is deleted itself.
 func (c *Cluster) DeleteNamespace(name string) {
 	defer c.lock()()
-	if id, ok := c.spaces[name]; ok && id != noScope {
+	if id, ok := c.spaces[name]; ok && id != noScope && !c.gone {
 		c.forgetNamespace(id)
 	}
 }
@@ -81,7 +81,7 @@ func (c *Cluster) SetServiceAccount(namespace, name string, labels []Label) {
 func (c *Cluster) DeleteServiceAccount(namespace, name string) {
 	defer c.lock()()
 	space, ok := c.spaces[namespace]
-	if !ok {
+	if !ok || c.gone {
 		return
 	}
 	if id, ok := c.scopes[space].accounts[name]; ok {
@@ -166,14 +166,7 @@ func (c *Cluster) relabel(id uint32, labels []Label) {
 	before := s.pairs
 	affected := c.affected(c.touched[:0], before, after)
 	s.pairs = after
-	for _, pair := range after {
-		c.labels.carry(pair, id)
-	}
-	for _, pair := range before {
-		if !slices.Contains(after, pair) {
-			c.labels.drop(pair, id)
-		}
-	}
+	c.labels.exchange(before, after, id)
 	c.touched = affected
 	for i, q := range affected {
 		if !slices.Contains(affected[:i], q) { // each looks at all members
@@ -232,7 +225,7 @@ func (c *Cluster) End(l List) {
 	defer c.lock()()
 	was := c.listing[l.what]
 	c.listing[l.what] = listing{}
-	if !was.on {
+	if !was.on || c.gone {
 		return
 	}
 	switch l.what {

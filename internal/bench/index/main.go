@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hawser-io/hawser/endpoint/index"
@@ -150,6 +151,7 @@ func endpointOf(n, cluster, i, version int) index.Endpoint {
 	} else {
 		e.Labels = append(e.Labels, index.Label{Name: "stable", Value: "true"})
 	}
+	slices.SortFunc(e.Labels, func(a, b index.Label) int { return strings.Compare(a.Name, b.Name) }) // as API servers send them
 	return e
 }
 
