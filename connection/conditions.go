@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/internal/advice"
 )
 
 // conditions decides every condition from what is known. Pure, and stable: the same facts give the same words.
@@ -61,7 +63,7 @@ func rebind(name string, f facts, err error) string {
 	case f.authType == string(v1alpha1.AuthOIDC), f.authType == string(v1alpha1.AuthExec):
 		return ". If it is right: delete the RemoteCluster and make it again; nothing of it is stored"
 	}
-	return ": put a new credential into the input Secret, or run hawser join again"
+	return ": put a new credential into the input Secret. Repair it: " + f.advice(name).Rejoin()
 }
 
 func oldAddress(f facts) string {
@@ -92,7 +94,7 @@ func authenticated(name string, f facts, now time.Time) metav1.Condition {
 	case r.Credential.IsZero() && r.InputErr == nil:
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNoCredential, "no credential has been tried yet")
 	case r.Credential.IsZero():
-		if in := inputError(r.InputErr); in != nil && !errors.Is(in, credential.ErrRefused) {
+		if in := inputError(r.InputErr); in != nil && in.Reason != v1alpha1.ReasonInputMissing && !errors.Is(in, credential.ErrRefused) {
 			return condition(kind, metav1.ConditionFalse, in.Reason, "%s", describe(in))
 		} else if in != nil {
 			return condition(kind, metav1.ConditionFalse, in.Reason, "%s. Repair it: %s", describe(in), revive(name, f))
@@ -116,7 +118,7 @@ func authenticated(name string, f facts, now time.Time) metav1.Condition {
 func authorized(name string, f facts) metav1.Condition {
 	kind := v1alpha1.Authorized
 	switch {
-	case f.seen.err != nil || !f.seen.full:
+	case f.seen.err != nil || !f.seen.probed || !f.seen.full:
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not asked yet")
 	case len(f.seen.missing) > 0:
 		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonMissingVerbs, "%s may not %s. Repair it: %s",
@@ -153,7 +155,7 @@ func credentialFresh(name string, f facts, now time.Time) metav1.Condition {
 		if in := inputError(r.InputErr); in != nil {
 			reason = in.Reason
 		}
-		return condition(kind, metav1.ConditionFalse, reason, "the connection goes on with the credential that it has: %s", describe(r.InputErr))
+		return condition(kind, metav1.ConditionFalse, reason, "the connection goes on with the credential that it has: %s%s", describe(r.InputErr), renewInput(name, f))
 	case r.KeepErr != nil:
 		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonRenewalFailed, "%s", describe(r.KeepErr))
 	case r.RenewErr != nil:
@@ -180,9 +182,9 @@ const maxSkew = time.Minute
 
 func compatible(name string, f facts) metav1.Condition {
 	kind := v1alpha1.Compatible
-	skew := versionSkew(name, f.seen.version, f.seen.memberVersion, f.own)
+	skew := versionSkew(f.advice(name), f.seen.version, f.seen.memberVersion, f.own)
 	switch {
-	case f.seen.err != nil || !f.seen.full:
+	case f.seen.err != nil || !f.seen.probed || !f.seen.full:
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not asked yet")
 	case f.seen.skew > maxSkew || f.seen.skew < -maxSkew:
 		way := "ahead of"
@@ -278,14 +280,27 @@ func revive(name string, f facts) string {
 	case f.authType == string(v1alpha1.AuthEKS):
 		return "hawser aws check " + name
 	case f.authType == string(v1alpha1.AuthOIDC):
-		return entered(name)
+		return entered(name, f)
 	}
-	return repair(name)
+	return f.advice(name).Rejoin()
+}
+
+// renewInput is how a refused input is put right, while something better is in use.
+func renewInput(name string, f facts) string {
+	in := inputError(f.renewal.InputErr)
+	if errors.Is(f.renewal.InputErr, credential.ErrRefused) || in != nil && in.Reason == v1alpha1.ReasonInputMissing {
+		return ". Repair it: " + revive(name, f)
+	}
+	return "" // its message says what to do
 }
 
 // entered is how to find out what the cluster that is entered has against an identity of ours.
-func entered(name string) string {
-	return "hawser check " + name + " --remote-context CONTEXT looks at the issuer, the grant and the gate over there; " + repair(name) + " makes them anew"
+func entered(name string, f facts) string {
+	look := "hawser check " + name + " --remote-context CONTEXT looks at the issuer, the grant and the gate over there"
+	if f.release != nil {
+		return look // who declares the cluster by a release has made them by hand
+	}
+	return look + "; " + f.advice(name).Rejoin() + " makes them anew"
 }
 
 // permit is how the identity gets the rights that it lacks.
@@ -294,9 +309,9 @@ func permit(name string, f facts) string {
 		return "bind it to a role that allows that"
 	}
 	if f.authType == string(v1alpha1.AuthOIDC) { // its roles are bound by an AccessGrant
-		return entered(name)
+		return entered(name, f)
 	}
-	return "apply what hawser member manifests prints, or " + repair(name)
+	return f.advice(name).Permit()
 }
 
 // end is how a credential without an end gets one.
@@ -309,11 +324,13 @@ func end(name string, f facts) string {
 	case f.authType == string(v1alpha1.AuthInCluster):
 		return "Mount a token that ends for the manager: a projected one"
 	}
-	return "Move to one that renews itself: hawser join " + name + " --auth bearerToken --remote-context CONTEXT"
+	return "Move to one that renews itself: " + f.advice(name).Renewing()
 }
 
-// repair is the one command that installs the member side and a credential anew.
-func repair(name string) string { return "hawser join " + name + " --remote-context CONTEXT" }
+// advice is what mends this connection.
+func (f facts) advice(name string) advice.Cluster {
+	return advice.Cluster{Name: name, Auth: v1alpha1.AuthType(f.authType), Local: f.local, Release: f.release}
+}
 
 // ephemeral is our own side of a TCP connection in an error of package net: it differs every time.
 var ephemeral = regexp.MustCompile(`\S+:\d+->`)
@@ -321,8 +338,17 @@ var ephemeral = regexp.MustCompile(`\S+:\d+->`)
 // maxMessage is enough for any honest error; conditions take 32 KiB, and what a server answers may be longer.
 const maxMessage = 1000
 
-// describe puts an error on one line that stays the same while the fault does.
+// describe puts an error on one line that stays the same while the fault does. What several have in common it says once.
 func describe(err error) string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && strings.Contains(err.Error(), "\n") {
+		var texts []string
+		for _, one := range joined.Unwrap() {
+			if text := describe(one); !slices.Contains(texts, text) {
+				texts = append(texts, text)
+			}
+		}
+		return strings.Join(texts, "; ")
+	}
 	text := []rune(strings.Join(strings.Fields(ephemeral.ReplaceAllString(err.Error(), "")), " "))
 	if len(text) > maxMessage {
 		return string(text[:maxMessage]) + "…"

@@ -19,6 +19,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/version"
 )
 
@@ -45,6 +46,8 @@ type Spec struct {
 	Timeout time.Duration
 	// Local is the name of the local cluster, by which the remote one keeps the member install.
 	Local string
+	// Release of the chart that declares the cluster, whose values are what mends the connection; nil where none does.
+	Release *advice.Release
 	// Checks are what the identity must be allowed to do.
 	Checks []authorizationv1.ResourceAttributes
 }
@@ -58,6 +61,9 @@ type Options struct {
 	UserAgent     string
 	// Version of Hawser that holds the connection, for comparison with the member install. By default this build's.
 	Version string
+	// Last is what was known of the cluster when it was last Ready, if it was. The first look at everything then takes its
+	// turn among the probes, rather than coming at once with those of all other connections that begin. May be nil.
+	Last *Last
 	// Changed is called, without waiting, when State has changed.
 	Changed func()
 	// Observe is told of every probe.
@@ -65,6 +71,12 @@ type Options struct {
 	// Wrap stands between the transport and whoever uses the link: clients, and sources that renew. Probes and proofs
 	// change nothing, and do without. May be nil.
 	Wrap func(http.RoundTripper) http.RoundTripper
+}
+
+// Last is what a connection knew of its cluster when that was Ready.
+type Last struct {
+	KubernetesVersion, MemberVersion string
+	ClusterProperty, ClusterSet      string
 }
 
 func (o Options) wrap(rt http.RoundTripper) http.RoundTripper {
@@ -117,6 +129,12 @@ func New(spec Spec, source credential.Source, options Options) *Connection {
 		limiter:   newLimiter(),
 		probeNow:  make(chan struct{}, 1),
 		facts:     facts{own: options.Version},
+	}
+	if last := options.Last; last != nil {
+		c.facts.seen = seen{
+			full: true, version: last.KubernetesVersion, memberVersion: last.MemberVersion,
+			about: about{known: true, id: last.ClusterProperty, set: last.ClusterSet},
+		}
 	}
 	c.renewer = &credential.Renewer{Link: link{c}, Clock: options.Clock, Swap: c.swap, Report: c.report}
 	c.renewer.SetSource(source)

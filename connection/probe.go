@@ -14,7 +14,6 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
-	"github.com/hawser-io/hawser/member"
 )
 
 const (
@@ -41,7 +40,7 @@ type Probe struct {
 
 // seen is what probes learned about the cluster.
 type seen struct {
-	// probed and full say that there was a probe, and a full one, since the credential was last swapped.
+	// probed and full say that there was a probe, and a full one, by us or whoever had the connection before.
 	probed, full bool
 	// err is what the last probe failed with.
 	err error
@@ -62,7 +61,8 @@ type seen struct {
 func (c *Connection) probeLoop(ctx context.Context) {
 	timer := c.options.Clock.NewTimer(firstKnock)
 	defer timer.Stop()
-	failures := 0 // probes in a row that found something to look at again soon
+	failures := 0                  // probes in a row that found something to look at again soon
+	known := c.options.Last != nil // what a full probe would find
 	for count := 0; ; count++ {
 		select {
 		case <-ctx.Done():
@@ -77,10 +77,13 @@ func (c *Connection) probeLoop(ctx context.Context) {
 			}
 		case <-timer.C():
 		}
-		full := count%c.options.FullEvery == 0 || failures > 0
+		full := count%c.options.FullEvery == 0 && !known || failures > 0
 		pause := c.options.ProbeInterval
 		if c.probe(ctx, full) {
 			failures = 0
+			if known && c.transport.live.Load() != nil {
+				known, count = false, -1 // the next one is full
+			}
 		} else {
 			pause = min(firstReprobe<<min(failures, 10), pause)
 			failures++
@@ -219,25 +222,6 @@ func failedChecks(body string) string {
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
-}
-
-// missingVerbs asks for each verb that the connection is used for, in words that name what is missing.
-func missingVerbs(ctx context.Context, call caller, checks []authorizationv1.ResourceAttributes) ([]string, error) {
-	var missing []string
-	for i := range checks {
-		review := authorizationv1.SelfSubjectAccessReview{
-			TypeMeta: metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SelfSubjectAccessReview"},
-			Spec:     authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &checks[i]},
-		}
-		var out authorizationv1.SelfSubjectAccessReview
-		if err := call.json(ctx, http.MethodPost, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review, &out); err != nil {
-			return missing, fmt.Errorf("asking whether we may %s: %w", member.Describe(checks[i]), err)
-		}
-		if !out.Status.Allowed {
-			missing = append(missing, member.Describe(checks[i]))
-		}
-	}
-	return missing, nil
 }
 
 // knock asks whether anybody is there, while there is no credential to show.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/internal/advice"
 )
 
 // State is what a connection knows, without secrets.
@@ -76,6 +77,9 @@ type facts struct {
 	// authType of the spec, and whether Hawser's manager holds the connection, so that hawser's commands know it.
 	authType string
 	managed  bool
+	// local is the name of the local cluster, and release what declares the cluster there: for words alone.
+	local   string
+	release *advice.Release
 	// failures to renew, by reason.
 	failures map[string]int
 }
@@ -109,6 +113,7 @@ func failureReason(err error) string {
 func (c *Connection) compute() State {
 	f, now := c.facts, c.options.Clock.Now()
 	f.authType, f.managed = c.spec.AuthType, c.spec.Local != ""
+	f.local, f.release = c.spec.Local, c.spec.Release
 	s := State{
 		ClusterID:         f.seen.clusterID,
 		KubernetesVersion: f.seen.version,

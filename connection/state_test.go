@@ -12,6 +12,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/internal/advice"
 )
 
 var now = time.Unix(2_000_000_000, 0)
@@ -109,6 +110,37 @@ func TestConditions(t *testing.T) {
 			for kind, want := range c.want {
 				if is := string(got[kind].Status) + " " + got[kind].Reason; is != want {
 					t.Errorf("%s is %q (%s), want %q", kind, is, got[kind].Message, want)
+				}
+			}
+		})
+	}
+}
+
+// What a release declares is mended by its values, and what it says of a fault it says once.
+func TestAdviceForAReleaseIsItsValues(t *testing.T) {
+	twice := errors.Join(credential.ErrRefused, fmt.Errorf("%w: it expired", credential.ErrRefused), credential.ErrRefused)
+	for name, tt := range map[string]struct {
+		change func(*facts)
+		kind   string
+		want   string
+	}{
+		"a refused token": {func(f *facts) { f.seen.err = credential.ErrRefused }, "Authenticated", "helm upgrade fleet CHART --namespace hawser --reset-then-reuse-values --set-file multiCluster.clusters.alpha.bearerToken=token"},
+		"a refused input": {func(f *facts) { f.renewal.InputErr = credential.ErrRefused }, "CredentialFresh", ". Repair it: kubectl --context CONTEXT -n hawser-from-hub create token hawser"},
+		"a missing input": {func(f *facts) {
+			f.renewal.InputErr = &credential.InputError{Reason: v1alpha1.ReasonInputMissing, Err: errors.New("x")}
+		}, "CredentialFresh", "multiCluster.clusters.alpha.bearerToken=token"},
+		"a missing right":  {func(f *facts) { f.seen.missing = []string{"list pods"} }, "Authorized", "helm upgrade hawser CHART --kube-context CONTEXT --namespace hawser"},
+		"no end":           {func(f *facts) { f.renewal.Credential.ExpiresAt = time.Time{} }, "CredentialFresh", "helm upgrade fleet CHART"},
+		"an old member":    {func(f *facts) { f.own = "v0.3.0" }, "Compatible", "helm upgrade hawser CHART --kube-context CONTEXT"},
+		"several refusals": {func(f *facts) { f.renewal.InputErr = twice }, "CredentialFresh", "has: the API server refuses the credential (401); the API server refuses the credential (401): it expired. Repair it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := good()
+			f.authType, f.local, f.release = string(v1alpha1.AuthBearerToken), "hub", &advice.Release{Name: "fleet"}
+			tt.change(&f)
+			for _, c := range conditions("alpha", f, now) {
+				if c.Type == tt.kind && (!strings.Contains(c.Message, tt.want) || strings.Contains(c.Message, "hawser join")) {
+					t.Errorf("it says %q, want …%s… and no join", c.Message, tt.want)
 				}
 			}
 		})

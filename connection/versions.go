@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/util/version"
+
+	"github.com/hawser-io/hawser/internal/advice"
 )
 
 // leastKubernetes is the first that serves SelfSubjectReview, by which a credential is proved.
@@ -21,7 +23,7 @@ const maxMinorSkew = 1
 
 // versionSkew says what is too far apart to work together, and what mends it; "" where nothing is. A
 // version that is none, as that of a build from a work tree, is compared with nothing.
-func versionSkew(name, kubernetes, member, own string) string {
+func versionSkew(mend advice.Cluster, kubernetes, member, own string) string {
 	if v, err := version.ParseGeneric(kubernetes); err == nil && v.LessThan(leastKubernetes) {
 		return fmt.Sprintf("Kubernetes %s is older than %s, which Hawser needs: upgrade the remote cluster", kubernetes, leastKubernetes)
 	}
@@ -40,7 +42,7 @@ func versionSkew(name, kubernetes, member, own string) string {
 	case ours.LessThan(theirs):
 		return fmt.Sprintf("its member install is of Hawser %s, and this manager is %s: upgrade the manager", member, own)
 	}
-	return fmt.Sprintf("its member install is of Hawser %s, and this manager is %s. Repair it: %s", member, own, repair(name))
+	return fmt.Sprintf("its member install is of Hawser %s, and this manager is %s. Repair it: %s", member, own, mend.UpgradeThere(""))
 }
 
 // untested says what works and has not been tried, or works less well, and what mends it; "" where nothing is.

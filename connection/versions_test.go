@@ -3,6 +3,8 @@ package connection
 import (
 	"strings"
 	"testing"
+
+	"github.com/hawser-io/hawser/internal/advice"
 )
 
 func TestVersionsThatAreTooFarApart(t *testing.T) {
@@ -28,7 +30,7 @@ func TestVersionsThatAreTooFarApart(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := versionSkew("a", c.kubernetes, c.member, c.own)
+			got := versionSkew(advice.Cluster{Name: "a"}, c.kubernetes, c.member, c.own)
 			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 				t.Errorf("got %q, want one with %q", got, c.want)
 			}

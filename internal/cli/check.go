@@ -64,6 +64,7 @@ warning and error.`,
 	f.remote.add(cmd, "to look into it by your own rights, too")
 	cmd.Flags().StringVar(&f.localName, "local-name", "", "name of the local cluster (default: what the manager was started with)")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "deadline of the whole check")
+	cmd.AddCommand(newCheckAddresses(d))
 	return cmd
 }
 
@@ -99,6 +100,11 @@ func (d *deps) check(ctx context.Context, names []string, f checkFlags) error {
 	var there error // told after what was found from here
 	if f.remote.given() {
 		there = d.checkThere(ctx, f.remote, &chosen[0], around.Local, &reports[0])
+	}
+	for _, r := range reports {
+		for i := range r.Findings {
+			r.Findings[i].Message, r.Findings[i].Repair = d.shell.In(r.Findings[i].Message), d.shell.In(r.Findings[i].Repair)
+		}
 	}
 	if f.output != formatTable {
 		err = encode(d.out, f.output, reports)

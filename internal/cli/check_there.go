@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/cli/doctor"
 	"github.com/hawser-io/hawser/internal/cli/rights"
 )
@@ -24,7 +24,7 @@ type entering struct {
 	found []doctor.Finding
 }
 
-// checkThere adds to a report what the cluster that is entered tells the person, and the context in its commands.
+// checkThere adds to a report what the cluster that is entered tells the person.
 func (d *deps) checkThere(ctx context.Context, f remoteFlags, rc *v1alpha1.RemoteCluster, local string, report *doctor.Report) error {
 	there, err := d.remoteOf(ctx, f, rc)
 	if err != nil {
@@ -35,11 +35,6 @@ func (d *deps) checkThere(ctx context.Context, f remoteFlags, rc *v1alpha1.Remot
 		return d.unanswered(f, there, err)
 	}
 	report.Findings = append(report.Findings, e.found...)
-	if f.context != "" {
-		for i := range report.Findings {
-			report.Findings[i].Repair = strings.ReplaceAll(report.Findings[i].Repair, "CONTEXT", f.context)
-		}
-	}
 	return nil
 }
 
@@ -98,7 +93,7 @@ func (e *entering) own(ctx context.Context, auth *v1alpha1.OIDCAuth) error {
 			return err
 		}
 		if what != "" {
-			e.add("gate", doctor.Error, what, repair)
+			e.add("gate", doctor.Error, what, e.d.shell.There().In(repair))
 		}
 	}
 	if name == "" {
@@ -110,7 +105,10 @@ func (e *entering) own(ctx context.Context, auth *v1alpha1.OIDCAuth) error {
 
 // grant tells what one grant lacks, with a severity.
 func (e *entering) grant(ctx context.Context, name string, severity doctor.Severity) error {
-	rejoin := "hawser join " + e.rc.Name + " --remote-context CONTEXT makes it anew"
+	rejoin := "make it as docs/trust.md has it"
+	if mend := advice.Of(e.rc, e.local); mend.Release == nil {
+		rejoin = mend.Rejoin() + " makes it anew"
+	}
 	explained, err := e.asked.Explain(ctx, name, e.d.clock.Now())
 	switch {
 	case rights.IsNoGrant(err):
@@ -123,7 +121,7 @@ func (e *entering) grant(ctx context.Context, name string, severity doctor.Sever
 		return err
 	}
 	for _, f := range explained.Findings {
-		e.add("grant", severity, shown("AccessGrant "+name+": "+f.What), shown(f.Repair))
+		e.add("grant", severity, shown("AccessGrant "+name+": "+f.What), shown(e.d.shell.There().In(f.Repair)))
 	}
 	for _, what := range explained.Unknown {
 		e.add("grant", doctor.Skipped, shown("you may not read "+what+" there: nothing is said about it"), "")

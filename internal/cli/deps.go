@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleet"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/internal/version"
 )
@@ -37,6 +37,8 @@ type deps struct {
 	kubeconfig, context, namespace string
 
 	started bool // a command has begun to run
+	// shell is what the commands that are printed are filled with.
+	shell advice.Shell
 }
 
 // cluster is one cluster as the person at the keyboard reaches it.
@@ -76,16 +78,28 @@ func (f *remoteFlags) add(cmd *cobra.Command, use string) {
 // given reports whether a remote cluster is named at all.
 func (f *remoteFlags) given() bool { return f.context != "" || f.kubeconfig != "" }
 
-// forHelm are the flags by which helm reaches the same cluster: the release there may have the name of the one here.
-func (f *remoteFlags) forHelm() string {
-	var flags []string
-	if f.kubeconfig != "" {
-		flags = append(flags, "--kubeconfig "+f.kubeconfig)
+// speak lets every command that is printed from now on bear the flags by which the running one reaches the clusters.
+// What is printed for programs stays as it is.
+func (d *deps) speak(cmd *cobra.Command) {
+	flag := func(name string) string {
+		if f := cmd.Flags().Lookup(name); f != nil {
+			return f.Value.String()
+		}
+		return ""
 	}
-	if f.context != "" {
-		flags = append(flags, "--kube-context "+f.context)
+	d.shell = advice.Shell{
+		Local:  advice.Flags{Kubeconfig: d.kubeconfig, Context: d.context},
+		Remote: advice.Flags{Kubeconfig: flag("remote-kubeconfig"), Context: flag("remote-context")},
 	}
-	return strings.Join(flags, " ")
+	if asks := cmd.Name(); asks == "can" || asks == "explain" { // both speak of the cluster that they ask
+		d.shell = d.shell.There()
+	}
+	d.err = d.shell.Writer(d.err)
+	switch format := flag("output"); {
+	case cmd.GroupID != groupConnect && cmd.GroupID != groupLook && cmd.Name() != "explain":
+	case format == "" || format == formatTable || format == formatWide:
+		d.out = d.shell.Writer(d.out)
+	}
 }
 
 func (d *deps) remote(f remoteFlags) (*cluster, error) {

@@ -41,6 +41,11 @@ func (j *joining) apply(ctx context.Context) error {
 	}
 	var data map[string][]byte
 	if !usable {
+		if j.existing != nil { // so that wait can tell the new one from the old one
+			if err := j.d.afterTheSecond(ctx, j.existing.Status.Credential); err != nil {
+				return err
+			}
+		}
 		if data, err = j.newCredential(ctx); err != nil {
 			return err
 		}
@@ -135,8 +140,12 @@ func (j *joining) stillGood(ctx context.Context) (bool, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	_, err = j.d.open(ctx, j.here, rc, j.local)
-	return err == nil, nil
+	conn, err := j.d.open(ctx, j.here, rc, j.local)
+	if err != nil {
+		return false, nil //nolint:nilerr // it will be made anew
+	}
+	// With another that is kept the connection goes on, and this one is what the repair is asked for.
+	return conn.State().Condition(v1alpha1.CredentialFresh).Reason != v1alpha1.ReasonInputRefused, nil
 }
 
 // mayKeep fails where a new credential would have no place: its Secret is somebody else's.

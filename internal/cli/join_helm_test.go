@@ -51,6 +51,11 @@ func TestAMemberInstallOfHelmIsUsedAndLeftToHelm(t *testing.T) {
 	d := newDesk(t)
 	d.memberRelease(d.local, "")
 	joined := d.must("join", "alpha", "--remote-context", "alpha")
+	plan := d.must("join", "alpha", "--remote-context", "alpha", "--dry-run")
+	wantText(t, "the plan", plan.Out, "Of a Helm release there, and used as it is: ", `ServiceAccount "hawser"`)
+	if strings.Contains(plan.Out, "kind: ServiceAccount\n") || strings.Contains(plan.Out, "kind: ClusterRole\n") {
+		t.Error("the plan would write what is of Helm")
+	}
 	wantText(t, "join", joined.Out, "In the remote cluster: nothing to change", "what is of a Helm release there is used as it is", `cluster "alpha" is Ready`)
 
 	lacking := d.run("join", "alpha", "--remote-context", "alpha", "--capabilities", "endpoints")
@@ -112,7 +117,7 @@ func TestAnInputSecretOfHelmIsRefusedBeforeAnythingIsMadeThere(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = d.here.Client.Delete(context.Background(), secret) })
 	got := d.run("join", "alpha", "--remote-context", "alpha")
-	wantText(t, "join", got.Err, "is of a Helm release", "kubectl -n hawser-from-"+d.local+" create token hawser", "multiCluster.clusters.alpha.bearerToken")
+	wantText(t, "join", got.Err, "is of a release of the chart", "kubectl --context alpha -n hawser-from-"+d.local+" create token hawser", "multiCluster.clusters.alpha.bearerToken")
 	if err := d.memberNamespace("alpha"); !apierrors.IsNotFound(err) || got.Code != exitFailed {
 		t.Errorf("code %d, and the member side was installed (%v)", got.Code, err)
 	}

@@ -111,7 +111,7 @@ func TestJoinOIDCThroughAGateMovesAndComesBack(t *testing.T) {
 	cut := d.must("revoke", "prod", "--remote-context", "beta")
 	wantText(t, "the revocation", cut.Out, `deleted  AccessGrant "hawser-from-`+d.local+`"`, `cluster "prod" refuses the credential, `)
 	report, _ := d.examine("prod")
-	if f := find(report, "credential", doctor.Error); f == nil || !strings.Contains(f.Message, "kubectl -n hawser logs deploy/hawser-gate") ||
+	if f := find(report, "credential", doctor.Error); f == nil || !strings.Contains(f.Message, "kubectl --context CONTEXT -n hawser logs deploy/hawser-gate") ||
 		!strings.Contains(f.Repair, "hawser check prod --remote-context CONTEXT") || strings.Contains(f.Repair, "member manifests") {
 		t.Errorf("without the grant it finds %+v", report)
 	}

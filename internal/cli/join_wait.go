@@ -6,10 +6,12 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/member"
 )
@@ -121,20 +123,15 @@ func (j *joining) printPlan(ctx context.Context) error {
 	if uid != "" {
 		member.SetOwner(objs, uid)
 	}
+	objs, held, err := install.Planned(ctx, j.there.Client, j.local, objs)
+	if err != nil {
+		return fmt.Errorf("joining cluster %q: %w", j.name, valuesFor(err, j.options))
+	}
 	remote, err := member.YAML(objs)
 	if err != nil {
 		return err
 	}
-	objs = []client.Object{j.remoteCluster(j.existing)}
-	if !storesNothing(j.auth.Type) {
-		secret := j.secret()
-		secret.StringData = map[string]string{}
-		for _, key := range secretKeys(j.auth.Type) {
-			secret.StringData[key] = "[redacted]"
-		}
-		objs = []client.Object{secret, objs[0]}
-	}
-	local, err := member.YAML(objs)
+	local, err := j.localPlan(ctx)
 	if err != nil {
 		return err
 	}
@@ -144,6 +141,9 @@ func (j *joining) printPlan(ctx context.Context) error {
 		v1alpha1.AuthKubeconfig:  "a kubeconfig with a token of this account, by a TokenRequest",
 	}[j.auth.Type]
 	fmt.Fprintf(j.d.out, "# In the remote cluster %s. Everything of this connection is owned by its namespace.\n%s", j.clusterID, remote)
+	if len(held) > 0 {
+		fmt.Fprintf(j.d.out, "# Of a Helm release there, and used as it is: %s.\n", strings.Join(held, ", "))
+	}
 	switch j.auth.Type {
 	case v1alpha1.AuthEKS:
 		err = j.eksPlan(ctx)
@@ -157,6 +157,35 @@ func (j *joining) printPlan(ctx context.Context) error {
 	}
 	_, err = fmt.Fprintf(j.d.out, "# In the local cluster %q.\n%s", j.local, local)
 	return err
+}
+
+// localPlan is what join would write in the local cluster, and what it would leave to somebody else.
+func (j *joining) localPlan(ctx context.Context) ([]byte, error) {
+	rc := j.remoteCluster(j.existing)
+	objs := []client.Object{rc}
+	var notes string
+	if !storesNothing(j.auth.Type) {
+		secret := j.secret()
+		var now corev1.Secret
+		err := j.here.Client.Get(ctx, client.ObjectKeyFromObject(secret), &now)
+		switch {
+		case err == nil && !j.overwrites(&now):
+			notes += fmt.Sprintf("# %s stays as it is. If what is in it does not work: %s.\n", install.Describe(secret), j.othersSecret(&now))
+		case client.IgnoreNotFound(err) != nil:
+			return nil, fmt.Errorf("reading %s: %w", install.Describe(secret), err)
+		default:
+			secret.StringData = map[string]string{}
+			for _, key := range secretKeys(j.auth.Type) {
+				secret.StringData[key] = "[redacted]"
+			}
+			objs = []client.Object{secret, rc}
+		}
+	}
+	if release := advice.ReleaseOf(rc); release != nil {
+		notes += fmt.Sprintf("# RemoteCluster %q is of %s, whose next upgrade sets back what differs here.\n", rc.Name, release)
+	}
+	text, err := member.YAML(objs)
+	return append([]byte(notes), text...), err
 }
 
 func secretKeys(auth v1alpha1.AuthType) []string {

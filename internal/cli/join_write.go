@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/cli/install"
 )
 
@@ -85,9 +86,9 @@ func (j *joining) overwrites(now *corev1.Secret) bool {
 // othersSecret says how a new credential comes into an input Secret that is not ours.
 func (j *joining) othersSecret(now *corev1.Secret) error {
 	owner := now.Labels[v1alpha1.ManagedByLabel]
-	if owner == "Helm" && j.auth.Type == v1alpha1.AuthBearerToken {
-		return fmt.Errorf("%s is of a Helm release, which would write over what is put there: mint a token over there (kubectl -n %s create token %s --duration 24h) and give it to the release here by helm upgrade, as multiCluster.clusters.%s.bearerToken",
-			install.Describe(j.secret()), v1alpha1.MemberNamespace(j.local), v1alpha1.MemberServiceAccount, j.name)
+	if owner == advice.Helm {
+		mend := advice.Cluster{Name: j.name, Auth: j.auth.Type, Local: j.local, Release: &advice.Release{Name: now.Annotations[advice.ReleaseNameAnnotation]}}
+		return fmt.Errorf("%s is of %s, which would write over what is put there: %s", install.Describe(j.secret()), mend.Release, mend.Rejoin())
 	}
 	return fmt.Errorf("%s is somebody else's (%s: %q): put the new credential there by the way it came, or overwrite it with --replace",
 		install.Describe(j.secret()), v1alpha1.ManagedByLabel, owner)
@@ -172,7 +173,7 @@ func (j *joining) tieTogether(ctx context.Context) error {
 			return err
 		}
 		before := now.DeepCopy()
-		if now.Labels[v1alpha1.ManagedByLabel] == install.Helm || !controllerutil.AddFinalizer(now, v1alpha1.Finalizer) {
+		if now.Labels[v1alpha1.ManagedByLabel] == advice.Helm || !controllerutil.AddFinalizer(now, v1alpha1.Finalizer) {
 			return nil
 		}
 		if err := j.here.Client.Patch(ctx, now, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/member"
 )
@@ -74,7 +75,7 @@ type leaving struct {
 	local       string
 	behind      string // why something may be left in the remote cluster
 	entry       *entryToLeave
-	held        bool // some of the member side is of a Helm release, and stays
+	held        bool // some of it is of a Helm release, and stays or comes back
 }
 
 func (l *leaving) run(ctx context.Context) error {
@@ -105,6 +106,9 @@ func (l *leaving) run(ctx context.Context) error {
 	}
 	if l.behind == "" {
 		l.sayShared()
+		if l.held {
+			return gaps()
+		}
 		return nil
 	}
 	useful := "They are of no use to anybody once the credentials have expired."
@@ -180,8 +184,8 @@ func (l *leaving) sayHeld(ctx context.Context) error {
 	l.held = true
 	fmt.Fprintf(l.d.err, `What is of %s there stays: %s.
 Take %q out of that release's member.localClusters by helm upgrade, or, if nobody else comes in by it:
-  helm uninstall %s --namespace %s %s
-`, release, strings.Join(held, ", "), l.local, release.Name, release.Namespace, l.flags.remote.forHelm())
+  helm uninstall %s --namespace %s --kube-context CONTEXT
+`, release, strings.Join(held, ", "), l.local, release.Name, release.Namespace)
 	return nil
 }
 
@@ -247,6 +251,10 @@ func (l *leaving) deleteCluster(ctx context.Context, list *changes) error {
 		return fmt.Errorf("waiting until RemoteCluster %q is gone: %w", l.name, err)
 	}
 	list.add(install.Deleted, fmt.Sprintf("RemoteCluster %q", l.name))
+	if back := advice.Of(l.rc, l.local).ComesBack(); back != "" {
+		fmt.Fprintln(l.d.err, back)
+		l.held = true
+	}
 	if l.behind == "" {
 		l.behind = l.leftBehind(ctx)
 	}
@@ -257,7 +265,7 @@ func (l *leaving) deleteCluster(ctx context.Context, list *changes) error {
 // hand: whoever leaves asks for the end of both sides. What is of a Helm release has a release over there.
 func (l *leaving) holdUntilToldThere(ctx context.Context) error {
 	switch t := l.rc.Spec.Auth.Type; {
-	case l.rc.Labels[v1alpha1.ManagedByLabel] == install.Helm:
+	case l.rc.Labels[v1alpha1.ManagedByLabel] == advice.Helm:
 		l.behind = "they belong to whoever installed the member side, as a Helm release did this one"
 		return nil
 	case l.flags.force, l.rc.DeletionTimestamp != nil, t != v1alpha1.AuthBearerToken && t != v1alpha1.AuthMTLS && t != v1alpha1.AuthKubeconfig:

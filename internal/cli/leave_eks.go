@@ -8,6 +8,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws/access"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/cli/install"
 )
 
@@ -116,6 +117,10 @@ func (r *revoking) aftermathEKS() {
 		fmt.Fprintf(out, "The access entry is still there, and with it the rights that the group %s has from others:\n  %s\n", v1alpha1.MembersGroup, r.entry.command())
 	}
 	fmt.Fprintf(out, "RemoteCluster %q is still here. A session of the role lives for up to an hour, and comes in again with the\nrole: end it first, in IAM (AWSRevokeOlderSessions), if it was stolen.\n", r.name)
-	fmt.Fprintf(out, "Join again:               hawser join %s --remote-context CONTEXT --access-entry\n", r.name)
-	fmt.Fprintf(out, "Remove it for good:       hawser leave %s --remote-context CONTEXT\n", r.name)
+	if advice.ReleaseOf(r.rc) == nil {
+		fmt.Fprintf(out, "Join again:               hawser join %s --remote-context CONTEXT --access-entry\n", r.name)
+	} else {
+		fmt.Fprintf(out, "Let it in again:          hawser aws grant %s, and the release over there, whose next upgrade makes its bindings anew\n", r.name)
+	}
+	r.sayForGood()
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/cli/install"
 	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/member"
@@ -258,19 +259,33 @@ func (r *revoking) aftermath() {
 		r.aftermathOIDC()
 		return
 	}
+	mend := advice.Of(r.rc, r.local)
 	fmt.Fprintf(out, "RemoteCluster %q and its Secrets are still here, with the dead credential.\n", r.name)
 	if r.identity == member.Certificate || r.identity == member.RenewedCertificate {
 		fmt.Fprintf(out, "The certificate of user %s has no rights any more, and expires %s. Do not give that user\nrights again before that: a new certificate would be for the same user.\n",
 			v1alpha1.MemberUser(r.local), expiry(r.rc.Status.Credential, r.d.clock.Now()))
-		fmt.Fprintf(out, "Join again with a token:  hawser join %s --remote-context CONTEXT --auth bearerToken\n", r.name)
-	} else if r.rc.Labels[v1alpha1.ManagedByLabel] == "Helm" {
-		fmt.Fprintf(out, `It is of a Helm release. Let it in again, by the releases on both sides:
-  helm upgrade over there               # makes the account anew
-  kubectl -n %s create token %s --duration 24h
-  helm upgrade here                     # with that token as multiCluster.clusters.%s.bearerToken
-`, v1alpha1.MemberNamespace(r.local), v1alpha1.MemberServiceAccount, r.name)
+		if mend.Release != nil {
+			fmt.Fprintf(out, "Let it in again with a token: %s\n", mend.Renewing())
+		} else {
+			fmt.Fprintf(out, "Join again with a token:  %s --auth bearerToken\n", mend.Rejoin())
+		}
+	} else if mend.Release != nil {
+		fmt.Fprintf(out, "It is of %s. Let it in again, by the values on both sides:\n", mend.Release)
+		if r.there == nil { // the account was not made anew: the connection has no right to do that
+			fmt.Fprintf(out, "  %s\n", mend.UpgradeThere(""))
+		}
+		fmt.Fprintf(out, "  %s\n  %s\n", mend.Mint(), mend.Give())
 	} else {
-		fmt.Fprintf(out, "Join again:               hawser join %s --remote-context CONTEXT\n", r.name)
+		fmt.Fprintf(out, "Join again:               %s\n", mend.Rejoin())
 	}
-	fmt.Fprintf(out, "Remove it for good:       hawser leave %s --remote-context CONTEXT\n", r.name)
+	r.sayForGood()
+}
+
+// sayForGood says how the connection is removed.
+func (r *revoking) sayForGood() {
+	if mend := advice.Of(r.rc, r.local); mend.Release != nil {
+		fmt.Fprintf(r.d.out, "Remove it for good:       %s\n", mend.Leave())
+		return
+	}
+	fmt.Fprintf(r.d.out, "Remove it for good:       hawser leave %s --remote-context CONTEXT\n", r.name)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/cli/install"
 )
 
@@ -32,6 +33,10 @@ func subjectOf(rc *v1alpha1.RemoteCluster) string {
 func (r *revoking) aftermathOIDC() {
 	out := r.d.out
 	fmt.Fprintf(out, "RemoteCluster %q is still here, and so is the TrustedIssuer there: who is believed may do nothing without a grant.\n", r.name)
-	fmt.Fprintf(out, "Join again:               hawser join %s --remote-context CONTEXT\n", r.name)
-	fmt.Fprintf(out, "Remove it for good:       hawser leave %s --remote-context CONTEXT\n", r.name)
+	if mend := advice.Of(r.rc, r.local); mend.Release == nil {
+		fmt.Fprintf(out, "Join again:               %s\n", mend.Rejoin())
+	} else {
+		fmt.Fprintln(out, "Let it in again:          write its AccessGrant over there anew (docs/trust.md)")
+	}
+	r.sayForGood()
 }

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/manager"
 )
 
@@ -86,9 +87,11 @@ func renewable(rc *v1alpha1.RemoteCluster) error {
 	auth := rc.Spec.Auth
 	switch {
 	case rc.Spec.Disabled:
-		return fmt.Errorf("the cluster is disabled: kubectl patch remotecluster %s --type merge -p '{\"spec\":{\"disabled\":false}}'", rc.Name)
+		return fmt.Errorf("the cluster is disabled: %s", advice.Of(rc, "").Set("disabled", false))
 	case auth.Renews():
 		return nil
+	case (auth.Type == v1alpha1.AuthMTLS || auth.Type == v1alpha1.AuthKubeconfig) && advice.ReleaseOf(rc) != nil:
+		return fmt.Errorf("its credential is only watched: %s", advice.Of(rc, "").Rejoin())
 	case auth.Type == v1alpha1.AuthMTLS:
 		return fmt.Errorf("its certificate is only watched: replace tls.crt and tls.key in Secret %q, or let Hawser renew it: hawser join %s --remote-context CONTEXT --auth mtls --renew csr",
 			v1alpha1.InputSecretName(rc.Name), rc.Name)

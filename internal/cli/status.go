@@ -26,8 +26,8 @@ clusters, credentials by the time that is left to them, AccessRequests, and what
 lets in: its AccessGrants and TrustedIssuers. It asks the local cluster only, with the rights of role
 hawser-viewer.
 
-Each gap is named on stderr with its age, and the exit code is then 1: a cluster that is not Ready, a
-request, grant or issuer that is not, a manager that does not renew its Lease, a kind that you may not
+Each gap is named on stderr with its age, and the exit code is then 1: a cluster that is not Ready, or
+has a condition that is False all the same (a credential that could not be renewed or put in use), a request, grant or issuer that is not, a manager that does not renew its Lease, a kind that you may not
 list. A grant that has ended by itself is none. Long lists are cut: --all shows them whole.
 
 -o json prints one object with the fields at, local {name, defaultCluster, version}, processes [{kind,

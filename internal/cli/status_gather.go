@@ -83,6 +83,8 @@ func (r *statusReader) clusters(ctx context.Context, id identity) error {
 		ready := conditionOf(rc, v1alpha1.Ready)
 		if c.Ready != string(metav1.ConditionTrue) {
 			r.gap("RemoteCluster", rc, ready)
+		} else {
+			r.care(rc)
 		}
 		if c.Subject == "" && c.ExpiresAt == nil {
 			continue
@@ -94,6 +96,15 @@ func (r *statusReader) clusters(ctx context.Context, id identity) error {
 		})
 	}
 	return nil
+}
+
+// care makes a gap of what is wrong with a cluster that can be used all the same: it may end that later.
+func (r *statusReader) care(rc *v1alpha1.RemoteCluster) {
+	for _, kind := range conditionOrder {
+		if c := conditionOf(rc, kind); c.Status == metav1.ConditionFalse {
+			r.gap("RemoteCluster", rc, c)
+		}
+	}
 }
 
 func (r *statusReader) requests(ctx context.Context, _ identity) error {

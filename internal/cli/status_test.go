@@ -240,3 +240,17 @@ func TestStatusCutsLongLists(t *testing.T) {
 		t.Errorf("--all does not show all:\n%s", whole)
 	}
 }
+
+// A cluster that can be used has gaps, too: what will end that unless somebody looks.
+func TestStatusNamesWhatIsWrongWithAClusterThatIsReady(t *testing.T) {
+	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "alpha"}}
+	rc.Status.Conditions = []metav1.Condition{
+		{Type: v1alpha1.Ready, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonInputRefused},
+		{Type: v1alpha1.CredentialFresh, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonInputRefused, Message: "refused. Repair it: hawser join alpha --remote-context CONTEXT"},
+	}
+	got := runWith(t, []client.Object{rc, managerConfigMap()}, "hawser", "status", "--context", "hub")
+	wantText(t, "stderr", got.Err, `gap: RemoteCluster "alpha": InputRefused: refused. Repair it: hawser join --context hub alpha --remote-context CONTEXT`)
+	if got.Code != exitFailed {
+		t.Errorf("exit code %d, want %d", got.Code, exitFailed)
+	}
+}

@@ -107,6 +107,17 @@ func (s *side) upgrade(values string) {
 	s.run(values, "upgrade", "hawser", charttest.Chart(s.T), "--values", "-")
 }
 
+// refuses tries an upgrade that Helm has to refuse for a reason.
+func (s *side) refuses(values, why string) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	defer cancel()
+	_, err := s.helm.Run(ctx, values, "upgrade", "hawser", charttest.Chart(s.T), "--values", "-", "--namespace", "hawser")
+	if err == nil || !strings.Contains(err.Error(), why) {
+		s.Errorf("an upgrade that should fail: %v, want %q", err, why)
+	}
+}
+
 func (s *side) uninstall() {
 	s.Helper()
 	s.run("", "uninstall", "hawser", "--wait", "--timeout", "40s")

@@ -72,6 +72,7 @@ func TestTheLifeOfARelease(t *testing.T) {
 		t.Errorf("a RemoteCluster of the release is held by %v", got)
 	}
 	hub.renew("spoke", at)
+	hub.refuses(strings.Replace(entering(at, spoke.cluster.CA(), token), "clusterName: hub", "clusterName: port", 1), "multiCluster.clusterName is port, and the manager here is hub")
 	grant(spoke)
 
 	// What was renewed outlives the token in the values, which goes on standing there.
@@ -158,12 +159,24 @@ func TestAReleaseWhoseRemoteIsGone(t *testing.T) {
 	hub.ready("spoke", at, time.Time{})
 	hub.renew("spoke", at)
 
+	// What an inventory found stays, too, until somebody says that it should not: by the command of docs/install.md.
+	found := &v1alpha1.RemoteCluster{
+		ObjectMeta: metav1.ObjectMeta{Name: "found", Labels: map[string]string{v1alpha1.InventoryLabel: "eks.live"}},
+		Spec:       v1alpha1.RemoteClusterSpec{Server: at, Disabled: true, Auth: v1alpha1.Auth{Type: v1alpha1.AuthEKS, EKS: &v1alpha1.EKSAuth{Region: "eu-north-1"}}},
+	}
+	if err := hub.admin.Create(t.Context(), found); err != nil {
+		t.Fatal(err)
+	}
+
 	spoke.cluster.Stop(t)
 	t.Cleanup(func() { spoke.cluster.Start(t) })
 	hub.uninstall()
 	manager.kill()
 	// What a person wrote stays, and with it the server that it may be shown to.
-	asBefore(t, hub.cluster, hub.before, "secrets hawser/hawser-cluster-spoke", "secrets hawser/hawser-binding-spoke")
+	asBefore(t, hub.cluster, hub.before, "secrets hawser/hawser-cluster-spoke", "secrets hawser/hawser-binding-spoke", "remoteclusters.hawser.io /found")
+	if out, err := hub.cluster.Kubectl(t.Context(), "", "delete", "remoteclusters", "--selector", v1alpha1.InventoryLabel); err != nil || !strings.Contains(out, `"found" deleted`) {
+		t.Errorf("kubectl delete: %v\n%s", err, out)
+	}
 	if err := hub.admin.Delete(t.Context(), input); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -36,6 +37,7 @@ func Spec(rc *v1alpha1.RemoteCluster, local string) (connection.Spec, error) {
 		QPS:       float32(rc.Spec.QPS),
 		Burst:     int(rc.Spec.Burst),
 		Local:     local,
+		Release:   advice.ReleaseOf(rc),
 		Checks:    member.Checks(local, rc.Spec.Capabilities, rc.Spec.Requires, member.IdentityOf(rc.Spec.Auth)),
 	}
 	if spec.ClusterID == "" {

@@ -12,7 +12,7 @@ import (
 // gate tells no stranger why it refuses.
 func AtGate(err error) error {
 	const (
-		kubectl = "kubectl -n " + v1alpha1.Namespace
+		kubectl = "kubectl --context CONTEXT -n " + v1alpha1.Namespace
 		gate    = "deploy/" + v1alpha1.GateServiceAccount
 	)
 	var answer *Error
@@ -24,7 +24,7 @@ func AtGate(err error) error {
 	case answer.Status == http.StatusTooManyRequests:
 		return err
 	case answer.Status == http.StatusBadRequest:
-		return fmt.Errorf("%w. Why, says the gate's log in the cluster that is entered: %s logs %s; whom it believes and lets in: kubectl get trustedissuers,accessgrants", err, kubectl, gate)
+		return fmt.Errorf("%w. Why, says the gate's log in the cluster that is entered: %s logs %s; whom it believes and lets in: kubectl --context CONTEXT get trustedissuers,accessgrants", err, kubectl, gate)
 	}
 	return fmt.Errorf("%w. Look at the gate's log in the cluster that is entered: %s logs %s", err, kubectl, gate)
 }

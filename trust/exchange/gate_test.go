@@ -12,9 +12,9 @@ func TestAtGateSaysWhereTheReasonIs(t *testing.T) {
 		err  error
 		want string // "" for nothing
 	}{
-		"it was refused":           {fmt.Errorf("exchanging: %w", &Error{Status: 400, Code: "invalid_request"}), "kubectl -n hawser logs deploy/hawser-gate; whom it believes and lets in: kubectl get trustedissuers,accessgrants"},
-		"the gate is in trouble":   {&Error{Status: 503}, "kubectl -n hawser logs deploy/hawser-gate"},
-		"nobody answers":           {errors.New("connection refused"), "kubectl -n hawser get deploy/hawser-gate"},
+		"it was refused":           {fmt.Errorf("exchanging: %w", &Error{Status: 400, Code: "invalid_request"}), "kubectl --context CONTEXT -n hawser logs deploy/hawser-gate; whom it believes and lets in: kubectl --context CONTEXT get trustedissuers,accessgrants"},
+		"the gate is in trouble":   {&Error{Status: 503}, "kubectl --context CONTEXT -n hawser logs deploy/hawser-gate"},
+		"nobody answers":           {errors.New("connection refused"), "kubectl --context CONTEXT -n hawser get deploy/hawser-gate"},
 		"it was asked too often":   {&Error{Status: 429}, ""},
 		"it is no error after all": {nil, ""},
 	}

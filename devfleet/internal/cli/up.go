@@ -163,8 +163,8 @@ func refuseRunning(dir fleet.Dir, names []string) error {
 		return nil
 	}
 	return fmt.Errorf("this fleet is up already: %s run in %s\n"+
-		"See `devfleet status`; stop them with `devfleet down`, or name another directory with --dir",
-		strings.Join(running, ", "), dir)
+		"See `devfleet --dir %s status`; stop them with `devfleet --dir %s down`, or name another directory with --dir",
+		strings.Join(running, ", "), dir, dir, dir)
 }
 
 func printReady(dir fleet.Dir, out io.Writer, detached bool) error {
@@ -178,7 +178,7 @@ func printReady(dir fleet.Dir, out io.Writer, detached bool) error {
 	}
 	stop := "Ctrl-C stops the fleet; its data stays in " + string(dir)
 	if detached {
-		stop = "devfleet down"
+		stop = fmt.Sprintf("%s --dir %s down", os.Args[0], dir)
 	}
 	self := os.Args[0]
 	_, err = fmt.Fprintf(out, `

@@ -8,13 +8,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/credential"
+	"github.com/hawser-io/hawser/internal/advice"
 	inventory "github.com/hawser-io/hawser/inventory/remotecluster"
 )
 
@@ -108,6 +111,7 @@ func Examine(ctx context.Context, p Patient, s Surroundings) Report {
 		if e.endpoint.Server != "" && e.checkWay(ctx) {
 			e.checkLink(ctx)
 		}
+		e.checkInUse()
 	}
 	e.checkTwins()
 	e.checkManager()
@@ -123,8 +127,8 @@ func (e *examination) ok(check, format string, args ...any) { e.add(check, OK, "
 // name of the cluster.
 func (e *examination) name() string { return e.Cluster.Name }
 
-// rejoin is the command that makes a new credential and sets address and CA anew.
-func (e *examination) rejoin() string { return "hawser join " + e.name() + " --remote-context CONTEXT" }
+// mend has the words of what mends this connection.
+func (e *examination) mend() advice.Cluster { return advice.Of(e.Cluster, e.Local) }
 
 // revive is the command that mends a credential, or finds the link that broke where none is kept.
 func (e *examination) revive() string {
@@ -136,7 +140,7 @@ func (e *examination) revive() string {
 	case v1alpha1.AuthExec:
 		return "run the plugin by hand as the operator's file has it (hawser manager --exec-providers), and look at what it yields"
 	}
-	return e.rejoin()
+	return e.mend().Rejoin()
 }
 
 // entered is how to find out what the cluster that is entered has against an identity that it should trust.
@@ -147,7 +151,10 @@ func (e *examination) entered() string {
 	} else {
 		look += "its API server has to be given what hawser trust render prints there; "
 	}
-	return look + e.rejoin() + " makes issuer and grant anew"
+	if e.mend().Release != nil {
+		return strings.TrimSuffix(look, "; ")
+	}
+	return look + e.mend().Rejoin() + " makes issuer and grant anew"
 }
 
 // permit is how the identity gets the rights that it lacks.
@@ -155,20 +162,17 @@ func (e *examination) permit() string {
 	if e.Cluster.Spec.Auth.Type == v1alpha1.AuthOIDC { // they are bound by an AccessGrant
 		return e.entered()
 	}
-	return e.rejoin()
-}
-
-// set is the command that changes one field of the spec.
-func (e *examination) set(field, value string) string {
-	return fmt.Sprintf(`kubectl patch remotecluster %s --type merge -p '{"spec":{"%s":"%s"}}'`, e.name(), field, value)
+	if e.mend().Release == nil {
+		return e.mend().Rejoin()
+	}
+	return e.mend().Permit()
 }
 
 // checkSpec reports whether there is a link to be examined.
 func (e *examination) checkSpec() bool {
 	rc := e.Cluster
 	if rc.Spec.Disabled {
-		e.add("spec", Warning, fmt.Sprintf(`kubectl patch remotecluster %s --type merge -p '{"spec":{"disabled":false}}'`, e.name()),
-			"the cluster is disabled: the manager keeps no connection to it")
+		e.add("spec", Warning, e.mend().Set("disabled", false), "the cluster is disabled: the manager keeps no connection to it")
 	}
 	if rc.Spec.Auth.Type == v1alpha1.AuthInCluster {
 		e.add("spec", Skipped, "", "it is the cluster of the manager itself, reached by the manager's own account: only the manager can say more")
@@ -180,7 +184,7 @@ func (e *examination) checkSpec() bool {
 	}
 	spec, err := inventory.Spec(rc, e.Local)
 	if err != nil {
-		e.add("spec", Error, e.rejoin(), "%s", err)
+		e.add("spec", Error, e.mend().Trust(), "%s", err) // it is about caData
 		return false
 	}
 	if e.Local == "" {
@@ -207,14 +211,32 @@ func (e *examination) checkCredential(ctx context.Context) {
 		e.add("credential", Error, "ask for the right to get Secrets in namespace "+e.Namespace, "%s", err)
 		return
 	case len(list) == 0:
-		e.add("credential", Error, e.rejoin(), "there is none at rest")
+		e.add("credential", Error, e.mend().Rejoin(), "there is none at rest")
 		return
 	}
 	e.credentials = list
 	if list[0].Endpoint != nil {
 		e.endpoint = *list[0].Endpoint
 	}
-	e.checkExpiry(list[0])
+}
+
+// checkInUse judges the one credential that the connection goes by: that which the cluster took, and before anything is
+// known of that, the first of those at rest. What the cluster refused beside it is said here, too.
+func (e *examination) checkInUse() {
+	if len(e.credentials) == 0 {
+		return
+	}
+	if fresh := e.state.Condition(v1alpha1.CredentialFresh); fresh.Status == metav1.ConditionFalse && fresh.Reason == v1alpha1.ReasonInputRefused {
+		why, _, _ := strings.Cut(fresh.Message, ". Repair it:")
+		e.add("credential", Error, e.revive(), "what is in Secret %q is of no use: %s", v1alpha1.InputSecretName(e.name()), why)
+	}
+	for _, c := range e.credentials {
+		if e.state.Subject != "" && c.Subject == e.state.Subject && c.ExpiresAt.Equal(e.state.ExpiresAt) {
+			e.checkExpiry(c)
+			return
+		}
+	}
+	e.checkExpiry(e.credentials[0])
 }
 
 func (e *examination) inputRepair(reason string) string {
@@ -240,20 +262,32 @@ func (e *examination) checkExpiry(c credential.Credential) {
 	end, expires := c.Deadline()
 	auth := e.Cluster.Spec.Auth
 	renews := auth.Renews()
+	whose := "the credential" // nothing that we can read says whose it is
+	if c.Subject != "" {
+		whose += " of " + c.Subject
+	}
 	switch {
 	case !expires && auth.Type == v1alpha1.AuthExec:
-		e.add("expiry", Warning, "let the plugin say when it ends (status.expirationTimestamp)", "the credential of %s never expires, which makes it as weak as a password", c.Subject)
+		e.add("expiry", Warning, "let the plugin say when it ends (status.expirationTimestamp)", "%s never expires, which makes it as weak as a password", whose)
 	case !expires:
-		e.add("expiry", Warning, e.rejoin()+" --auth bearerToken", "the credential of %s never expires, which makes it as weak as a password", c.Subject)
+		e.add("expiry", Warning, e.renewing(), "%s never expires, which makes it as weak as a password", whose)
 	case c.ExpiredAt(now):
-		e.add("expiry", Error, e.revive(), "the credential of %s expired at %s", c.Subject, stamp(end))
+		e.add("expiry", Error, e.revive(), "%s expired at %s", whose, stamp(end))
 	case !renews && end.Sub(now) < min(watchedWarning, c.Lifetime()/2):
-		e.add("expiry", Warning, e.rejoin(), "the credential of %s expires at %s, and nothing renews it", c.Subject, stamp(end))
+		e.add("expiry", Warning, e.mend().Rejoin(), "%s expires at %s, and nothing renews it", whose, stamp(end))
 	case renews && end.Sub(now) < c.Lifetime()/4:
-		e.add("expiry", Warning, "hawser rotate "+e.name(), "the credential of %s expires at %s: the manager should have renewed it at half of its life", c.Subject, stamp(end))
+		e.add("expiry", Warning, "hawser rotate "+e.name(), "%s expires at %s: the manager should have renewed it at half of its life", whose, stamp(end))
 	default:
-		e.ok("expiry", "the credential of %s is good until %s", c.Subject, stamp(end))
+		e.ok("expiry", "%s is good until %s", whose, stamp(end))
 	}
+}
+
+// renewing moves the connection to a credential with an end.
+func (e *examination) renewing() string {
+	if e.mend().Release == nil {
+		return e.mend().Rejoin() + " --auth bearerToken"
+	}
+	return e.mend().Renewing()
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -180,6 +180,60 @@ func TestManagerIsComparedWithWhatIsSeenFromHere(t *testing.T) {
 	}
 }
 
+// A credential that is in the way is told of once, as what it is, and only the one in use is judged.
+func TestACredentialIsJudgedOnce(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	garbage := credential.NewToken("garbage", "new")
+	kept := credential.NewToken(jwt(now.Add(-time.Hour), now.Add(23*time.Hour)), "old")
+	refused := metav1.Condition{Type: v1alpha1.CredentialFresh, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonInputRefused, Message: "the connection goes on with the credential that it has: refused (401). Repair it: hawser join"}
+	late := metav1.Condition{Type: v1alpha1.CredentialFresh, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRenewalFailed, Message: "forbidden"}
+	ready := metav1.Condition{Type: v1alpha1.Ready, Status: metav1.ConditionTrue}
+	tests := map[string]struct {
+		credentials []credential.Credential
+		state       connection.State
+		manager     []metav1.Condition
+		want        []string // "check severity: part of the message"
+	}{
+		"rubbish, while another works": {
+			[]credential.Credential{garbage, kept},
+			connection.State{Subject: "someone", ExpiresAt: kept.ExpiresAt, Conditions: []metav1.Condition{refused}}, []metav1.Condition{refused, ready},
+			[]string{`credential error: what is in Secret "hawser-cluster-alpha" is of no use: the connection goes on with the credential that it has: refused (401)`, "expiry ok: the credential of someone is good until", "manager ok: it reports the cluster as Ready"},
+		},
+		"rubbish alone": {
+			[]credential.Credential{garbage}, connection.State{}, []metav1.Condition{{Type: v1alpha1.Ready, Status: metav1.ConditionTrue}},
+			[]string{"expiry warning: the credential never expires", "manager ok: it reports"},
+		},
+		"a fault that only the manager knows": {
+			[]credential.Credential{kept}, connection.State{Subject: "someone", ExpiresAt: kept.ExpiresAt}, []metav1.Condition{late, ready},
+			[]string{"expiry ok: the credential of someone", "manager error: it reports CredentialFresh as False (RenewalFailed): forbidden"},
+		},
+		"a refused input that only the manager knows": {
+			[]credential.Credential{kept}, connection.State{Subject: "someone", ExpiresAt: kept.ExpiresAt}, []metav1.Condition{refused, ready},
+			[]string{"expiry ok: the credential of someone", "manager error: it reports CredentialFresh as False (InputRefused): the connection goes on with the credential that it has: refused (401)"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "alpha"}, Spec: v1alpha1.RemoteClusterSpec{Auth: v1alpha1.Auth{Type: v1alpha1.AuthBearerToken}}}
+			rc.Status.Conditions = tt.manager
+			e := &examination{Patient: Patient{Cluster: rc}, Surroundings: Surroundings{Clock: clocktesting.NewFakeClock(now)}, credentials: tt.credentials, state: tt.state, linked: true}
+			e.checkInUse()
+			e.checkManager()
+			if len(e.report.Findings) != len(tt.want) {
+				t.Fatalf("%d findings, want %d: %+v", len(e.report.Findings), len(tt.want), e.report.Findings)
+			}
+			for i, f := range e.report.Findings {
+				if got := fmt.Sprintf("%s %s: %s", f.Check, f.Severity, f.Message); !strings.HasPrefix(got, tt.want[i]) {
+					t.Errorf("finding %d is %q, want %q", i, got, tt.want[i])
+				}
+				if f.Severity == Error && f.Repair == "" {
+					t.Errorf("nothing repairs %+v", f)
+				}
+			}
+		})
+	}
+}
+
 func TestExamineShowsNoCredentialWhereTheWayIsWrong(t *testing.T) {
 	var shown bool
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -217,10 +271,14 @@ func TestABuildFromAWorkTreeIsOfNoOtherVersion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := &examination{
 				Patient:      Patient{Cluster: &v1alpha1.RemoteCluster{}},
-				Surroundings: Surroundings{ManagerVersion: test.here},
+				Surroundings: Surroundings{ManagerVersion: test.here, Local: "hub"},
 				state:        connection.State{KubernetesVersion: "v1.36.3", MemberVersion: test.there},
 			}
 			e.tellVersions()
+			nobody := &examination{Patient: e.Patient, state: connection.State{KubernetesVersion: "v1.36.3"}}
+			if nobody.tellVersions(); nobody.report.Count(Warning) > 0 { // before the manager's first run
+				t.Errorf("without the name of the local cluster it finds %+v", nobody.report.Findings)
+			}
 			if got := e.report.Findings[len(e.report.Findings)-1]; got.Severity != test.want {
 				t.Errorf("want %v, got %+v", test.want, got)
 			}

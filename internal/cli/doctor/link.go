@@ -83,7 +83,8 @@ func (e *examination) tellIdentity() bool {
 			e.add("pin", Error, "put the old address back, or, if the other cluster is meant: kubectl edit remotecluster "+e.name()+" (spec.clusterID)", "%s", reachable.Message)
 			return false
 		case v1alpha1.ReasonAddressUnproven:
-			e.add("pin", Error, e.rejoin(), "%s", reachable.Message)
+			why, _, _ := strings.Cut(reachable.Message, ". Repair it:")
+			e.add("pin", Error, e.mend().Rejoin(), "%s", why)
 			return false
 		case v1alpha1.ReasonNotReady:
 			e.add("kubernetes", Error, "see what the API server lacks: kubectl --context CONTEXT get --raw '/readyz?verbose'", "%s", reachable.Message)
@@ -104,9 +105,9 @@ func (e *examination) tellIdentity() bool {
 	e.ok("identity", "the cluster knows us as %s", e.state.Subject)
 	switch {
 	case e.state.ClusterID == "":
-		e.add("pin", Warning, e.rejoin(), "the credential may not read namespace kube-system, so nobody can tell which cluster this is")
+		e.add("pin", Warning, e.permit(), "the credential may not read namespace kube-system, so nobody can tell which cluster this is")
 	case e.spec.ClusterID == "":
-		e.add("pin", Warning, e.set("clusterID", e.state.ClusterID), "the cluster is %s, and none is pinned", e.state.ClusterID)
+		e.add("pin", Warning, e.mend().Set("clusterID", e.state.ClusterID), "the cluster is %s, and none is pinned", e.state.ClusterID)
 	default:
 		e.ok("pin", "it is cluster %s, as pinned", e.state.ClusterID)
 	}
@@ -135,7 +136,7 @@ var policyKubernetes = version.MustParseGeneric("1.30")
 func (e *examination) tellVersions() {
 	if c := e.state.Condition(v1alpha1.Compatible); c.Reason == v1alpha1.ReasonVersionSkew {
 		why, _, _ := strings.Cut(c.Message, ". Repair it:")
-		e.add("versions", Error, e.rejoin(), "%s", why)
+		e.add("versions", Error, e.mend().UpgradeThere(""), "%s", why)
 		return
 	}
 	remote, err := version.ParseGeneric(e.state.KubernetesVersion)
@@ -150,10 +151,11 @@ func (e *examination) tellVersions() {
 		e.ok("versions", "Kubernetes %s there%s", e.state.KubernetesVersion, here(e.LocalKubernetes))
 	}
 	switch {
+	case e.Local == "": // nobody knows where it would be recorded
 	case e.state.MemberVersion == "":
-		e.add("versions", Warning, e.rejoin(), "no member install is recorded there")
+		e.add("versions", Warning, e.permit(), "no member install is recorded there")
 	case isRelease(e.ManagerVersion) && isRelease(e.state.MemberVersion) && e.state.MemberVersion != e.ManagerVersion:
-		e.add("versions", Warning, e.rejoin(), "the member side was installed by Hawser %s, and the manager is %s", e.state.MemberVersion, e.ManagerVersion)
+		e.add("versions", Warning, e.mend().UpgradeThere(""), "the member side was installed by Hawser %s, and the manager is %s", e.state.MemberVersion, e.ManagerVersion)
 	default:
 		e.ok("versions", "member install of Hawser %s", e.state.MemberVersion)
 	}
@@ -184,7 +186,7 @@ func (e *examination) tellControllers(ctx context.Context, conn *connection.Conn
 	case err == nil && stopped == "":
 		e.ok("controllers", "the member controllers run there: they approve renewals and carry out grants")
 	case auth.RenewsByCSR() && (err == nil || apierrors.IsNotFound(err)):
-		e.add("controllers", Error, "run hawser member controllers there, or: "+e.rejoin()+" --auth mtls --renew watch",
+		e.add("controllers", Error, e.runControllers(),
 			"the member controllers do not run there (%s), and nobody else approves the renewal of the certificate", stopped)
 	case err == nil, apierrors.IsNotFound(err) && auth.Type == v1alpha1.AuthOIDC:
 		e.add("controllers", Warning, "kubectl --context CONTEXT -n "+v1alpha1.Namespace+" get pods; or run hawser member controllers there",
@@ -194,8 +196,16 @@ func (e *examination) tellControllers(ctx context.Context, conn *connection.Conn
 		e.add("controllers", Skipped, "", "the grant does not let the connection look whether the member controllers run there: hawser check %s --remote-context CONTEXT does, with your own rights", e.name())
 	case apierrors.IsForbidden(err) && !auth.RenewsByCSR(): // what a member install gives more, Authorized speaks of
 	default:
-		e.add("controllers", Warning, e.rejoin(), "could not be asked for: %s", err)
+		e.add("controllers", Warning, e.permit(), "could not be asked for: %s", err)
 	}
+}
+
+// runControllers is how renewals are approved, or not needed.
+func (e *examination) runControllers() string {
+	if e.mend().Release == nil {
+		return "run hawser member controllers there, or: " + e.mend().Rejoin() + " --auth mtls --renew watch"
+	}
+	return "let them run there: " + e.mend().UpgradeThere(" --set member.controllers.enabled=true")
 }
 
 // isRelease reports whether a version can be compared with another: that of a build from a work tree cannot.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // checkTwins warns of other names for the same cluster.
 func (e *examination) checkTwins() {
 	if len(e.Twins) > 0 {
-		e.add("duplicate", Warning, "hawser leave "+e.name(), "the same cluster is joined under other names, too: %s", strings.Join(e.Twins, ", "))
+		e.add("duplicate", Warning, e.mend().Leave(), "the same cluster is joined under other names, too: %s", strings.Join(e.Twins, ", "))
 	}
 }
 
@@ -52,10 +53,13 @@ func (e *examination) checkManager() {
 func (e *examination) compare(c metav1.Condition) bool {
 	ours := e.state.Condition(c.Type)
 	failsHere := e.linked && ours.Status == metav1.ConditionFalse
+	if c.Type == v1alpha1.CredentialFresh { // what was found here may be another fault than the manager's
+		failsHere = e.toldOf(c.Reason)
+	}
 	switch {
 	case c.Type == v1alpha1.Ready:
 	case c.Reason == v1alpha1.ReasonAddressUnproven:
-		e.add("manager", Error, e.rejoin(), "spec.server is %s, but the manager's connection is not there: %s", e.Cluster.Spec.Server, c.Message)
+		e.add("manager", Error, e.mend().Rejoin(), "spec.server is %s, but the manager's connection is not there: %s", e.Cluster.Spec.Server, c.Message)
 		return false
 	case c.Status == metav1.ConditionFalse && !failsHere:
 		why, _, _ := strings.Cut(c.Message, ". Repair it:")
@@ -66,6 +70,18 @@ func (e *examination) compare(c metav1.Condition) bool {
 		return false
 	}
 	return true
+}
+
+// toldOf reports whether what makes a credential not fresh was found from here, too.
+func (e *examination) toldOf(reason string) bool {
+	check := "credential"
+	switch reason {
+	case v1alpha1.ReasonRenewalFailed: // nothing is renewed here
+		return false
+	case v1alpha1.ReasonExpired, v1alpha1.ReasonExpiresSoon:
+		check = "expiry"
+	}
+	return slices.ContainsFunc(e.report.Findings, func(f Finding) bool { return f.Check == check && (f.Severity == Error || f.Severity == Warning) })
 }
 
 // contrast says that it looks otherwise from here.
@@ -82,6 +98,8 @@ func (e *examination) managerRepair(c metav1.Condition) string {
 		return e.fromManager()
 	case v1alpha1.ReasonTokenFailed, v1alpha1.ReasonAudienceShared:
 		return e.inputRepair(c.Reason)
+	case v1alpha1.ReasonInputRefused:
+		return e.revive()
 	case v1alpha1.ReasonClockSkew:
 		return "chronyc tracking (on both sides)"
 	}

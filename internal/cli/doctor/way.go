@@ -19,12 +19,12 @@ import (
 func (e *examination) checkWay(ctx context.Context) bool {
 	server, err := url.Parse(e.endpoint.Server)
 	if err != nil || server.Scheme != "https" || server.Hostname() == "" {
-		e.add("spec", Error, e.rejoin(), "server %q is not https:// with a host", e.endpoint.Server)
+		e.add("spec", Error, e.mend().Move(), "server %q is not https:// with a host", e.endpoint.Server)
 		return false
 	}
 	proxy, err := e.proxy(server)
 	if err != nil {
-		e.add("proxy", Error, e.set("proxyURL", "http://PROXY:PORT"), "proxyURL is no URL")
+		e.add("proxy", Error, e.mend().Set("proxyURL", "http://PROXY:PORT"), "proxyURL is no URL")
 		return false
 	}
 	via, check := server, "tcp"
@@ -52,7 +52,7 @@ func (e *examination) checkDNS(ctx context.Context, via *url.URL) bool {
 	defer cancel()
 	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
-		e.add("dns", Error, e.set("server", "https://HOST:PORT"), "looking up %s: %s", host, reasonOf(err))
+		e.add("dns", Error, e.mend().Set("server", "https://HOST:PORT"), "looking up %s: %s", host, reasonOf(err))
 		return false
 	}
 	e.ok("dns", "%s is %s", host, strings.Join(addresses, ", "))
@@ -66,7 +66,7 @@ func (e *examination) checkTCP(ctx context.Context, check string, via *url.URL) 
 	started := e.Clock.Now()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		e.add(check, Error, "if it moved: "+e.rejoin()+"; otherwise start it, or open the way to it, and try: nc -vz "+via.Hostname()+" "+portOf(via),
+		e.add(check, Error, "if it moved: "+e.mend().Move()+"; otherwise start it, or open the way to it, and try: nc -vz "+via.Hostname()+" "+portOf(via),
 			"connecting to %s: %s", address, reasonOf(err))
 		return false
 	}
@@ -93,7 +93,7 @@ func (e *examination) checkServer(ctx context.Context, server, proxy *url.URL) b
 	if len(e.endpoint.CAData) > 0 {
 		seen.roots = x509.NewCertPool()
 		if !seen.roots.AppendCertsFromPEM(e.endpoint.CAData) {
-			e.add("tls", Error, e.rejoin(), "caData holds no PEM certificate")
+			e.add("tls", Error, e.mend().Trust(), "caData holds no PEM certificate")
 			return false
 		}
 	}
@@ -111,7 +111,7 @@ func (e *examination) checkServer(ctx context.Context, server, proxy *url.URL) b
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(e.endpoint.Server, "/")+"/version", nil)
 	if err != nil {
-		e.add("spec", Error, e.rejoin(), "server %q is no address", e.endpoint.Server)
+		e.add("spec", Error, e.mend().Move(), "server %q is no address", e.endpoint.Server)
 		return false
 	}
 	req.Header.Set("User-Agent", e.UserAgent)
@@ -163,21 +163,21 @@ func (e *examination) tellTLS(seen *certificate, err error) (failed bool) {
 	var record tls.RecordHeaderError
 	switch {
 	case seen.leaf == nil && errors.As(err, &record):
-		e.add("tls", Error, e.set("server", "https://HOST:PORT"), "the server does not speak TLS at this port")
+		e.add("tls", Error, e.mend().Set("server", "https://HOST:PORT"), "the server does not speak TLS at this port")
 	case seen.leaf == nil && err != nil:
 		e.add("tls", Error, "see whether the API server is overloaded, or something on the way swallows its answers", "no TLS handshake: %s", reasonOf(err))
 	case seen.err == nil:
 		e.ok("tls", "certificate for %s, signed by %s, good until %s", seen.name, seen.signer, stamp(seen.leaf.NotAfter))
 		return false
 	case errors.As(seen.err, &unknown):
-		e.add("tls", Error, e.rejoin(), "the server's certificate is signed by %s, which is not in caData: the CA changed, or this is another server", seen.signer)
+		e.add("tls", Error, e.mend().Trust(), "the server's certificate is signed by %s, which is not in caData: the CA changed, or this is another server", seen.signer)
 	case errors.As(seen.err, &wrongName):
-		e.add("tls", Error, e.set("tlsServerName", firstName(seen.leaf)), "the server's certificate is for %s, not for %s", namesOf(seen.leaf), seen.name)
+		e.add("tls", Error, e.mend().Set("tlsServerName", firstName(seen.leaf)), "the server's certificate is for %s, not for %s", namesOf(seen.leaf), seen.name)
 	case errors.As(seen.err, &invalid) && invalid.Reason == x509.Expired:
 		e.add("tls", Error, "renew it in the remote cluster (kubeadm certs renew apiserver), or look at the clock here", "the server's certificate is good from %s to %s, and now it is %s",
 			stamp(seen.leaf.NotBefore), stamp(seen.leaf.NotAfter), stamp(seen.now))
 	default:
-		e.add("tls", Error, e.rejoin(), "the server's certificate cannot be trusted: %s", seen.err)
+		e.add("tls", Error, e.mend().Trust(), "the server's certificate cannot be trusted: %s", seen.err)
 	}
 	return true
 }
@@ -231,7 +231,7 @@ func (e *examination) tellKubernetes(resp *http.Response) bool {
 		e.add("kubernetes", Error, "see what the server itself says: its logs, and those of load balancers before it", "/version answers %s", resp.Status)
 		return false
 	case !known:
-		e.add("kubernetes", Error, e.set("server", "https://HOST:PORT"), "the server is no Kubernetes API server: /version answers %s, without a version", resp.Status)
+		e.add("kubernetes", Error, e.mend().Set("server", "https://HOST:PORT"), "the server is no Kubernetes API server: /version answers %s, without a version", resp.Status)
 		return false
 	case answer.GitVersion != "":
 		e.ok("kubernetes", "it is a Kubernetes API server, %s", answer.GitVersion)

@@ -55,6 +55,23 @@ func ApplyObjects(ctx context.Context, c client.Client, local string, objs []cli
 	return nil
 }
 
+// Planned sorts what ApplyObjects would be given: what it would write, and by name what is of a release and is used as it
+// is. Where a release lacks something it fails as ApplyObjects does.
+func Planned(ctx context.Context, c client.Client, local string, objs []client.Object) (written []client.Object, held []string, err error) {
+	helms, err := used(ctx, c, local, objs)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, obj := range objs {
+		if helms[Describe(obj)] {
+			held = append(held, Describe(obj))
+		} else {
+			written = append(written, obj)
+		}
+	}
+	return written, held, nil
+}
+
 // CutGrants deletes the AccessGrants for the connection from local, those that join made and those of a Helm release:
 // the member controllers take away what was made of them, accounts and bindings, and so end it whatever way it came in.
 func CutGrants(ctx context.Context, c client.Client, local string, report Report) error {

@@ -15,11 +15,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/member"
 )
 
 // Helm is the value of v1alpha1.ManagedByLabel by which Helm marks what is of a release.
-const Helm = "Helm"
+const Helm = advice.Helm
 
 // A Release is one of Helm's. What is of a release is Helm's: it is used as it is, cut where a connection has to
 // end at once, and otherwise neither changed nor deleted, since the release's next upgrade would bring it back.
@@ -34,7 +35,7 @@ func releaseOf(obj client.Object) *Release {
 		return nil
 	}
 	of := obj.GetAnnotations()
-	return &Release{of["meta.helm.sh/release-name"], of["meta.helm.sh/release-namespace"]}
+	return &Release{of[advice.ReleaseNameAnnotation], of["meta.helm.sh/release-namespace"]}
 }
 
 // ReleaseOf returns the release that the connection from local is of: the one that its namespace is of. It is nil

@@ -48,7 +48,7 @@ func (e *explainer) localCluster(ctx context.Context, s v1alpha1.GrantLocalClust
 			return "", err
 		}
 		if known && !there {
-			e.find(fmt.Sprintf("in cluster %s: hawser join NAME --remote-context CONTEXT, where CONTEXT is this cluster; or name in localCluster.user who its connection is here", s.Name),
+			e.find(fmt.Sprintf("in cluster %s: hawser join NAME --context THAT --remote-context THIS; or name in localCluster.user who its connection is here", s.Name),
 				"no connection from %q is installed here: there is no namespace %q", s.Name, v1alpha1.MemberNamespace(s.Name))
 			return how, nil
 		}

@@ -105,7 +105,7 @@ func TestExplainNamesEachFault(t *testing.T) {
 			Namespaces: &v1alpha1.GrantNamespaces{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "none"}}}},
 			what: "matches no namespace (team=none)", repair: "kubectl label namespace NAME team=none"},
 		{name: "a connection that is not installed", spec: v1alpha1.AccessGrantSpec{Subjects: local("fault-a", ""), ClusterRoles: []string{"fault-readers"}, Namespaces: inShop},
-			what: `no connection from "fault-a" is installed here`, repair: "hawser join NAME --remote-context CONTEXT"},
+			what: `no connection from "fault-a" is installed here`, repair: "hawser join NAME --context THAT --remote-context THIS"},
 		{name: "a connection that may not mint", spec: v1alpha1.AccessGrantSpec{Subjects: local("fault-other", ""), ClusterRoles: []string{"fault-readers"}, Namespaces: inShop},
 			spoil: w.unbind, what: `the connection from "fault-other" may not mint tokens`, repair: "hawser clusters -o wide"},
 		{name: "an issuer that is missing", spec: v1alpha1.AccessGrantSpec{Subjects: issuer("fault-none", "a*"), ClusterRoles: []string{"fault-readers"}, Namespaces: inShop},

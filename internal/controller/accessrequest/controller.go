@@ -110,9 +110,9 @@ func (r *Reconciler) serve(ctx context.Context, ar *v1alpha1.AccessRequest) (ver
 	at, err := r.reach(rc.Name)
 	var down *notReadyError
 	switch {
-	case errors.As(err, &down) && rc.Annotations[v1alpha1.RevokedAnnotation] != "":
+	case errors.As(err, &down) && isCutOff(rc):
 		r.Minter.Forget(keyOf(ar)) // its account over there is another by the time that the connection is back
-		return r.withdraw(ctx, ar, cutOff(rc))
+		return r.withdraw(ctx, ar, cutOff(rc, r.Local))
 	case err != nil && at.Server == "":
 		return r.wait(ctx, ar, have, rc, err)
 	}

@@ -84,3 +84,25 @@ func TestWhatARequestHasMadeItself(t *testing.T) {
 		})
 	}
 }
+
+func TestAClusterThatWasLetInAgainIsCutOffNoMore(t *testing.T) {
+	for name, tt := range map[string]struct {
+		revoked string
+		renewed *time.Time
+		want    bool
+	}{
+		"never cut off":                         {"", nil, false},
+		"cut off":                               {"2030-01-01T12:00:00Z", new(time.Date(2030, 1, 1, 11, 0, 0, 0, time.UTC)), true},
+		"cut off, and known as nobody":          {"2030-01-01T12:00:00Z", nil, true},
+		"cut off, and taken from a cache still": {"2030-01-01T12:00:00Z", new(time.Date(2030, 1, 1, 12, 0, 9, 0, time.UTC)), true},
+		"let in again since":                    {"2030-01-01T12:00:00Z", new(time.Date(2030, 1, 1, 12, 1, 0, 0, time.UTC)), false},
+	} {
+		rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.RevokedAnnotation: tt.revoked}}}
+		if tt.renewed != nil {
+			rc.Status.Credential = &v1alpha1.CredentialStatus{RenewedAt: new(metav1.NewTime(*tt.renewed))}
+		}
+		if got := isCutOff(rc); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

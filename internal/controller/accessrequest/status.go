@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/statuspatch"
 )
 
@@ -49,9 +50,24 @@ func notGranted(ar *v1alpha1.AccessRequest, rc *v1alpha1.RemoteCluster, local st
 }
 
 // cutOff is the verdict on a request for a cluster that somebody has cut off, which ends its tokens over there.
-func cutOff(rc *v1alpha1.RemoteCluster) verdict {
-	return no(v1alpha1.ReasonClusterNotReady, fmt.Sprintf("cluster %[1]q was cut off at %[2]s (hawser revoke), and with it every token that came over its connection. Let it in again: hawser join %[1]s --remote-context CONTEXT",
-		rc.Name, rc.Annotations[v1alpha1.RevokedAnnotation]))
+func cutOff(rc *v1alpha1.RemoteCluster, local string) verdict {
+	return no(v1alpha1.ReasonClusterNotReady, fmt.Sprintf("cluster %[1]q was cut off at %[2]s (hawser revoke), and with it every token that came over its connection. Let it in again: %[3]s",
+		rc.Name, rc.Annotations[v1alpha1.RevokedAnnotation], advice.Of(rc, local).Rejoin()))
+}
+
+// acceptedAfterAll is how long an API server may go on to accept a credential that is dead.
+const acceptedAfterAll = 15 * time.Second
+
+// isCutOff reports whether a cluster was cut off and has not been let in again since: the annotation stays where that
+// was done by other ways than join.
+func isCutOff(rc *v1alpha1.RemoteCluster) bool {
+	revoked := rc.Annotations[v1alpha1.RevokedAnnotation]
+	at, err := time.Parse(time.RFC3339Nano, revoked)
+	used := rc.Status.Credential
+	if revoked == "" || err != nil || used == nil || used.RenewedAt == nil {
+		return revoked != ""
+	}
+	return !used.RenewedAt.After(at.Add(acceptedAfterAll))
 }
 
 // isMember reports whether a connection goes by a name that grants know without being told.

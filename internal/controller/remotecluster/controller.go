@@ -8,11 +8,13 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -46,6 +48,8 @@ type Reconciler struct {
 	Connection connection.Options
 	// Observe is told of each probe. May be nil.
 	Observe func(cluster string, p connection.Probe)
+	// Changed is told, without waiting, that the state of a connection has changed. May be nil.
+	Changed func(cluster string)
 	// Enqueue asks for a reconcile of a cluster, without waiting.
 	Enqueue func(cluster string)
 	// Shards says which clusters are this replica's. Nil: all of them.
@@ -156,7 +160,13 @@ func (r *Reconciler) start(rc *v1alpha1.RemoteCluster, spec connection.Spec) con
 		return off(v1alpha1.ReasonAuthTypeUnknown, err.Error())
 	}
 	options, name := r.Connection, rc.Name // the object itself is the reconciler's, and changes
-	options.Changed = func() { r.Enqueue(name) }
+	options.Last = lastKnown(rc)
+	options.Changed = func() {
+		r.Enqueue(name)
+		if r.Changed != nil {
+			r.Changed(name)
+		}
+	}
 	if r.Observe != nil {
 		options.Observe = func(p connection.Probe) { r.Observe(name, p) }
 	}
@@ -170,6 +180,17 @@ func (r *Reconciler) start(rc *v1alpha1.RemoteCluster, spec connection.Spec) con
 	}
 	r.known.Store(rc.Name, known{rc.UID, spec, rc.Spec.Auth, renew, rc.Annotations[v1alpha1.RevokedAnnotation]})
 	return conn.State()
+}
+
+// lastKnown is what was known of a cluster by whoever had its connection before, of the object as it is.
+func lastKnown(rc *v1alpha1.RemoteCluster) *connection.Last {
+	if ready := meta.FindStatusCondition(rc.Status.Conditions, v1alpha1.Ready); ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != rc.Generation {
+		return nil
+	}
+	return &connection.Last{
+		KubernetesVersion: rc.Status.KubernetesVersion, MemberVersion: rc.Status.MemberVersion,
+		ClusterProperty: rc.Status.ClusterProperty, ClusterSet: rc.Status.ClusterSet,
+	}
 }
 
 // succeed ends the connection of an earlier object of the same name, which was deleted while nobody held it.
@@ -206,7 +227,8 @@ func requestedSince(request string, in *v1alpha1.CredentialStatus) bool {
 
 // report writes the status if it says something new, with an event for each condition that changed.
 func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, state connection.State) error {
-	if !state.Known() && len(rc.Status.Conditions) > 0 {
+	connecting := !state.Known() || state.ProbedAt.IsZero() && state.Condition(v1alpha1.Ready).Status == metav1.ConditionUnknown
+	if connecting && len(rc.Status.Conditions) > 0 {
 		return nil // a restart does not make us forget what was known before it
 	}
 	if last, _ := r.written.Load(rc.Name); last != nil && last.(written).uid == rc.UID {
@@ -214,6 +236,9 @@ func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, sta
 	}
 	before := rc.DeepCopy()
 	changed := apply(&rc.Status, state, rc.Generation)
+	if before.Status.ObservedGeneration == 0 {
+		changed = slices.DeleteFunc(changed, unremarkable)
+	}
 	if equality.Semantic.DeepEqual(before.Status, rc.Status) {
 		return nil
 	}
@@ -235,6 +260,11 @@ func (r *Reconciler) report(ctx context.Context, rc *v1alpha1.RemoteCluster, sta
 		return r.warnOfDuplicates(ctx, rc)
 	}
 	return nil
+}
+
+// unremarkable reports whether a condition of a cluster that is new says nothing that Ready does not say as well.
+func unremarkable(c metav1.Condition) bool {
+	return c.Type != v1alpha1.Ready && kindOf(c) == "Normal"
 }
 
 // kindOf is the kind of event that a condition is worth.

@@ -12,6 +12,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/aws"
 	"github.com/hawser-io/hawser/aws/access"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/cli/doctor"
 )
 
@@ -81,11 +82,19 @@ func (v *verdict) judgeEndpoint(c aws.Cluster) {
 }
 
 // rejoin is the command that takes the address and CA over from EKS.
-func (v *verdict) rejoin() string { return "hawser join " + v.name() + " --from-eks" }
+func (v *verdict) rejoin() string {
+	if mend := advice.Of(v.Cluster, ""); mend.Release != nil {
+		return mend.Move()
+	}
+	return "hawser join " + v.name() + " --from-eks"
+}
 
 // rejoinAnew is how the tokens get to a cluster that was made again. They are bound to the CA that they were
 // proved under; to another one they go only where EKS vouches for it, or where nothing remembers the old one.
 func (v *verdict) rejoinAnew() string {
+	if mend := advice.Of(v.Cluster, ""); mend.Release != nil {
+		return mend.Trust()
+	}
 	replace := v.rejoin() + " --replace"
 	switch {
 	case v.Cluster.Status.Endpoint == nil: // they were never proved anywhere
