@@ -16,6 +16,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/credential/exec"
+	"github.com/hawser-io/hawser/internal/advice"
 	"github.com/hawser-io/hawser/internal/charttest"
 	"github.com/hawser-io/hawser/internal/cli"
 )
@@ -95,6 +96,19 @@ func TestCertificatesComeInAnyForm(t *testing.T) {
 		got, err := base64.StdEncoding.DecodeString(spec["caData"].(string))
 		if err != nil || string(got) != certificate {
 			t.Errorf("%s: caData %q, %v", name, got, err)
+		}
+	}
+}
+
+// Whoever mends a connection learns from the RemoteCluster whether the Secret is the release's.
+func TestARemoteClusterSaysWhoseItsSecretIs(t *testing.T) {
+	objs, err := charttest.New(t, nil).Render(t, clusters("a: {authType: bearerToken, server: 'https://a', bearerToken: t}\nb: {authType: mtls, server: 'https://b', existingSecret: true}\nc: {authType: kubeconfig, kubeconfig: {secretRef: {name: x}}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"a": "", "b": "true", "c": "true"} {
+		if got := objs.Find("RemoteCluster", name).GetAnnotations()[advice.ExistingSecretAnnotation]; got != want {
+			t.Errorf("RemoteCluster %s: %q, want %q", name, got, want)
 		}
 	}
 }

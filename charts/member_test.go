@@ -2,10 +2,12 @@ package charts_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -65,11 +67,27 @@ func TestMemberIsWhatTheCommandPrints(t *testing.T) {
 				}
 				want = append(want, member.Objects(o)...)
 			}
+			if strings.Contains(tt.values, "controllers: {enabled: true") {
+				want = append(want, rolesThatGrantsName(want)...)
+			}
 			if diff := cmp.Diff(byName(t, printed(t, want)), byName(t, objs)); diff != "" {
 				t.Errorf("objects (-hawser member manifests +chart):\n%s", diff)
 			}
 		})
 	}
+}
+
+// rolesThatGrantsName are the ClusterRoles of connections that are not among objs: whoever comes in by the gate gets them
+// from a grant, and has no member install to bring them along.
+func rolesThatGrantsName(objs []client.Object) []client.Object {
+	all := member.Objects(member.Options{Local: "x", Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}})
+	return slices.DeleteFunc(all, func(o client.Object) bool {
+		_, role := o.(*rbacv1.ClusterRole)
+		there := slices.ContainsFunc(objs, func(other client.Object) bool {
+			return other.GetName() == o.GetName() && other.GetObjectKind().GroupVersionKind() == o.GetObjectKind().GroupVersionKind()
+		})
+		return !role || there || o.GetLabels()[v1alpha1.LocalClusterLabel] != ""
+	})
 }
 
 // version is the chart's, which the install records.
@@ -96,7 +114,7 @@ func printed(t *testing.T, objs []client.Object) charttest.Objects {
 }
 
 // people are roles that are bound to nobody, and no part of what the command prints.
-var people = []string{"hawser-viewer", "hawser-admin", "hawser-requester", "hawser-grants-author"}
+var people = []string{"hawser-viewer", "hawser-admin", "hawser-requester", "hawser-grants-author", "hawser-policy-author", "hawser-endpoints-viewer"}
 
 // upgrades is the right to bring the kinds up to date: who applies what the command prints brings them, too.
 const upgrades = "hawser-member-upgrade"

@@ -39,6 +39,10 @@ func TestFaultyClustersAreRefusedWithOneLineEach(t *testing.T) {
 		{"an unknown authType", entry("a: {authType: aks, server: 'https://a'}"), []string{`multiCluster.clusters.a.authType "aks" is unknown: one of bearerToken, mtls, eks, oidc, exec, kubeconfig`}},
 		{"inCluster for a remote cluster", entry("a: {authType: inCluster}"), []string{"multiCluster.clusters.a.authType inCluster is for the local cluster alone: one of bearerToken, mtls, eks, oidc, exec, kubeconfig"}},
 		{"the namespace of somebody else", entry(token, ", namespace: mirrord"), []string{"multiCluster.clusters.a.namespace is mirrord: a connection has namespace hawser-from-primary in every remote cluster, so leave it out"}},
+		{"a port that there is not", entry("a: {authType: bearerToken, server: 'https://[::1]:99999/x', bearerToken: t, proxyURL: 'http://p:0'}"), []string{
+			"multiCluster.clusters.a.server has port 99999: there are 1 to 65535", "multiCluster.clusters.a.proxyURL has port 0: there are 1 to 65535",
+		}},
+		{"a gate at no port", entry(oidc, ", exchange: {url: 'https://gate:70000/token'}"), []string{"multiCluster.clusters.a.oidc.exchange.url has port 70000: there are 1 to 65535"}},
 		{"a timeout that is too long", entry(token, ", timeout: 1h"), []string{`multiCluster.clusters.a.timeout "1h" is no duration between 1s and 10m`}},
 		{"a timeout that is no duration", entry(token, ", timeout: soon"), []string{`multiCluster.clusters.a.timeout "soon" is no duration between 1s and 10m`}},
 		{"an address that is no CIDR", entry(token, ", endpointCIDRs: [10.4.0.1]"), []string{`multiCluster.clusters.a.endpointCIDRs: "10.4.0.1" is no CIDR such as 10.4.0.0/16`}},

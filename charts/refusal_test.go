@@ -3,6 +3,7 @@ package charts_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -65,6 +66,12 @@ func TestFaultyValuesAreRefusedWithOneLineEach(t *testing.T) {
 		{"a gate with two certificates", "member: {controllers: {enabled: true}}\ngate: {enabled: true, tls: {secretName: x, issuerRef: {name: ca}, dnsNames: [z]}}", []string{"gate.tls has secretName and issuerRef: keep one of the two"}},
 		{"a certificate for no name", "member: {controllers: {enabled: true}}\ngate: {enabled: true, tls: {issuerRef: {name: ca}}}", []string{"gate.tls.dnsNames is empty: a certificate needs the names by which the gate is reached"}},
 
+		// What an API server would refuse when half of it is there.
+		{"a quantity that is none", clusters("{}") + "resources: {limits: {memory: 1Gb}}", []string{`resources.limits.memory "1Gb" is no quantity such as 500m or 128Mi`}},
+		{"a quantity of the member controllers", "member: {controllers: {enabled: true, resources: {requests: {cpu: half}}}}", []string{`member.controllers.resources.requests.cpu "half" is no quantity such as 500m or 128Mi`}},
+		{"an interval that is none", clusters("{}") + "probeInterval: often", []string{`probeInterval "often" is no duration such as 30s`}},
+		{"a patience that is none", clusters("{}") + "alerts: {for: a while}", []string{`alerts.for "a while" is no duration such as 30s`}},
+
 		// Names of old, and all at once.
 		{"values that were written for mirrord", "operator:\n  multiCluster: {enabled: true, clusterName: primary, sessionTtlSecs: 60, clusters: {a: {authType: eks}}}\n  multiClusterMember: true\n  multiClusterMemberIamGroup: g\n  port: 3000", []string{
 			"operator.multiCluster.clusterName is called multiCluster.clusterName", "operator.multiCluster.clusters is called multiCluster.clusters", "operator.multiCluster.enabled is called multiCluster.enabled",
@@ -81,6 +88,8 @@ func TestFaultyValuesAreRefusedWithOneLineEach(t *testing.T) {
 		// Shapes, of which the schema tells.
 		{"a field that there is not", clusters(token, ", sever: x"), []string{"- at '/multiCluster/clusters/a': additional properties 'sever' not allowed"}},
 		{"a section that there is not", clusters("{}") + "mutliCluster: {}", []string{"- at '': additional properties 'mutliCluster' not allowed"}},
+		{"resources with a slip", clusters("{}") + "resources: {limit: {memory: 1Gi}}", []string{"- at '/resources': additional properties 'limit' not allowed"}},
+		{"a port that there is not", clusters("{}") + "gate: {service: {port: 99999}}", []string{"- at '/gate/service/port': maximum: got 99,999, want 65,535"}},
 		{"a word for a boolean", "multiCluster: {enabled: 'yes'}", []string{"- at '/multiCluster/enabled': got string, want boolean"}},
 		{"an account that is a number", clusters(eks, ", accountID: 123456789012"), []string{"- at '/multiCluster/clusters/a/accountID': got number, want string"}},
 		{"an unknown renewal", clusters(mtls, ", existingSecret: true, renew: never"), []string{"- at '/multiCluster/clusters/a/renew': value must be one of 'watch', 'csr'"}},
@@ -103,6 +112,45 @@ func TestReleaseBelongsInNamespaceHawser(t *testing.T) {
 	want := []string{"the release is in namespace elsewhere: names on both sides are built on namespace hawser, so use --namespace hawser --create-namespace"}
 	if diff := cmp.Diff(want, linesOf(t, err)); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
+// A release may have any name: nothing that others go by is named after it.
+func TestAReleaseMayHaveAnyName(t *testing.T) {
+	helm := charttest.New(t, nil)
+	render := func(name string) string {
+		out, err := helm.Run(t.Context(), valuesOf(t, "source-local"), "install", name, charttest.Chart(t), "--dry-run=client", "--hide-secret", "--namespace", "hawser", "--values", "-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, out, _ = strings.Cut(out, "---")
+		return out
+	}
+	fleet := render("fleet")
+	if !strings.Contains(fleet, "helm uninstall fleet --namespace hawser") || strings.Contains(fleet, "helm uninstall hawser") {
+		t.Error("the notes name another release")
+	}
+	same := strings.NewReplacer("app.kubernetes.io/instance: fleet", "app.kubernetes.io/instance: hawser", "helm uninstall fleet", "helm uninstall hawser").Replace(fleet)
+	if diff := cmp.Diff(render("hawser"), same); diff != "" {
+		t.Errorf("another name changes more than the label:\n%s", diff)
+	}
+}
+
+// The least version of Kubernetes is what the chart says, for helm and for its readers.
+func TestTheLeastVersionOfKubernetes(t *testing.T) {
+	helm := charttest.New(t, nil)
+	for _, shape := range shapes {
+		if _, err := helm.Render(t, valuesOf(t, shape), "--kube-version", "1.32.0"); err != nil {
+			t.Errorf("%s on 1.32: %v", shape, err)
+		}
+	}
+	_, err := helm.Render(t, valuesOf(t, "source-local"), "--kube-version", "1.31.9")
+	if err == nil || !strings.Contains(err.Error(), "chart requires kubeVersion: >=1.32.0-0") {
+		t.Errorf("on 1.31: %v", err)
+	}
+	text, err := os.ReadFile("../docs/install.md")
+	if err != nil || !strings.Contains(string(text), "Kubernetes 1.32 or newer") {
+		t.Errorf("docs/install.md says another version (%v)", err)
 	}
 }
 

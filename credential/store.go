@@ -228,7 +228,7 @@ func ReadInput(ctx context.Context, secrets Secrets, cluster string) (*corev1.Se
 	secret, err := secrets.Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, &InputError{v1alpha1.ReasonInputMissing, fmt.Errorf("Secret %q is missing: create it with label %s=true, or run: hawser join %s --remote-context CONTEXT", name, v1alpha1.CredentialsLabel, cluster)}
+		return nil, &InputError{v1alpha1.ReasonInputMissing, fmt.Errorf("Secret %q is missing: it is to have the label %s=true", name, v1alpha1.CredentialsLabel)}
 	case apierrors.IsForbidden(err):
 		return nil, &InputError{v1alpha1.ReasonInputForbidden, fmt.Errorf("reading Secret %q: %w", name, err)}
 	case err != nil:

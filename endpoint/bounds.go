@@ -3,6 +3,7 @@ package endpoint
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Bounds are the addresses that a cluster may contribute.
@@ -28,6 +29,28 @@ func ParseBounds(endpointCIDRs []string) (Bounds, error) {
 	return b, nil
 }
 
+// relevant are the bounds without what changes nothing about them: which nodes come and go in the local cluster
+// matters only to those who could claim their addresses.
+func (b Bounds) relevant() Bounds {
+	b.Within = slices.Clone(b.Within)
+	slices.SortFunc(b.Within, netip.Prefix.Compare)
+	if b.Local {
+		b.Never = nil
+		return b
+	}
+	claims := func(own netip.Prefix) bool {
+		return slices.ContainsFunc(b.Within, func(w netip.Prefix) bool { return w.Overlaps(own) })
+	}
+	b.Never = slices.DeleteFunc(slices.Clone(b.Never), func(own netip.Prefix) bool { return !claims(own) })
+	slices.SortFunc(b.Never, netip.Prefix.Compare)
+	b.Never = slices.Compact(b.Never)
+	return b
+}
+
+func (b Bounds) equal(other Bounds) bool {
+	return b.Local == other.Local && slices.Equal(b.Within, other.Within) && slices.Equal(b.Never, other.Never)
+}
+
 // Reasons why an address is not taken.
 const (
 	ReasonUnbounded  = "NoEndpointCIDRs"   // the cluster has no endpointCIDRs
@@ -36,6 +59,15 @@ const (
 	ReasonSpecial    = "NotAnEndpoint"     // loopback, link-local, multicast, unspecified
 	ReasonUnreadable = "AddressUnreadable" // it is none
 )
+
+// Refuses returns the reason why an address is not the cluster's to contribute; "" if it is.
+func (b Bounds) Refuses(a netip.Addr) string {
+	if !a.IsValid() {
+		return ReasonUnreadable
+	}
+	a = a.Unmap()
+	return b.refuses(netip.PrefixFrom(a, a.BitLen()))
+}
 
 // refuses returns the reason why an address, or a range, is not the cluster's to contribute; "" if it is.
 func (b Bounds) refuses(p netip.Prefix) string {

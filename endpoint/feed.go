@@ -2,35 +2,34 @@ package endpoint
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/wire"
 )
 
-// Options of a feed. All but Clock and Log are required.
+// Options of a feed. Config and Part are required.
 type Options struct {
 	// Config reaches the cluster. Its transport sets the deadlines.
 	Config *rest.Config
+	// ID of the cluster, the UID of its namespace kube-system: nothing is taken from another one. Empty: from any.
+	ID string
 	// Part of the index that is filled. Nobody else fills it.
 	Part   *index.Cluster
 	Bounds Bounds
 	Clock  clock.WithTicker
 	Log    logr.Logger
+	// Changed is called, without waiting, whenever State says something else. May be nil.
+	Changed func()
+	// LookEvery is how often it is looked whether the cluster has the kinds that not every one has. Zero means a minute.
+	LookEvery time.Duration
 }
 
 // Feed keeps a cluster's part of an index in step with the cluster.
@@ -41,8 +40,11 @@ type Feed struct {
 	refused refusals
 	rebound chan struct{} // of one: the bounds have changed
 
-	mu     sync.RWMutex
+	mu     sync.RWMutex // held for reading while an endpoint is taken
 	bounds Bounds
+
+	staleMu sync.Mutex
+	stale   time.Time // since when; zero: it is not
 }
 
 // NewFeed makes a feed that does nothing until Run.
@@ -54,26 +56,46 @@ func NewFeed(o Options) (*Feed, error) {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
-	f := &Feed{options: o, client: client, bounds: o.Bounds, rebound: make(chan struct{}, 1)}
-	part := o.Part
-	f.tables = []*table{
-		{resource: "namespaces", list: index.Namespaces,
-			set:    func(o *wire.Object) { part.SetNamespace(o.Name, o.Own) },
-			remove: func(o *wire.Object) { part.DeleteNamespace(o.Name) }},
-		{resource: "serviceaccounts", list: index.ServiceAccounts,
-			set:    func(o *wire.Object) { part.SetServiceAccount(o.Namespace, o.Name, o.Own) },
-			remove: func(o *wire.Object) { part.DeleteServiceAccount(o.Namespace, o.Name) }},
-		{resource: "nodes", list: index.ListOf(index.Node), bounded: true,
-			set:    func(o *wire.Object) { f.take(index.ID{Kind: index.Node, Name: o.Name}, o, node) },
-			remove: func(o *wire.Object) { f.drop(index.ID{Kind: index.Node, Name: o.Name}) }},
-		{resource: "pods", list: index.ListOf(index.Pod), bounded: true,
-			set:    func(o *wire.Object) { f.take(index.ID{Kind: index.Pod, Namespace: o.Namespace, Name: o.Name}, o, pod) },
-			remove: func(o *wire.Object) { f.drop(index.ID{Kind: index.Pod, Namespace: o.Namespace, Name: o.Name}) }},
+	if o.Changed == nil {
+		o.Changed = func() {}
 	}
+	if o.LookEvery == 0 {
+		o.LookEvery = time.Minute
+	}
+	f := &Feed{options: o, client: client, bounds: o.Bounds.relevant(), rebound: make(chan struct{}, 1)}
+	f.tables = append(f.coreTables(), f.calicoTables()...)
 	for _, t := range f.tables {
 		t.feed = f
 	}
 	return f, nil
+}
+
+// coreTables follow what every cluster has.
+func (f *Feed) coreTables() []*table {
+	part := f.options.Part
+	of := func(resource string, list index.List) *table {
+		return &table{resource: resource, begin: func() { part.Begin(list) }, end: func() { part.End(list) }}
+	}
+	endpoints := func(resource string, kind index.Kind, read func(*wire.Object, Bounds) (taken, bool)) *table {
+		t, list := of(resource, index.ListOf(kind)), index.ListOf(kind)
+		t.bounded = true
+		t.set = func(o *wire.Object) { f.take(index.ID{Kind: kind, Namespace: o.Namespace, Name: o.Name}, o, read) }
+		t.remove = func(o *wire.Object) { f.drop(index.ID{Kind: kind, Namespace: o.Namespace, Name: o.Name}) }
+		t.begin = func() { part.Begin(list); f.refused.begin(kind) }
+		t.end = func() {
+			part.End(list)
+			if f.refused.end(kind) {
+				f.options.Changed()
+			}
+		}
+		return t
+	}
+	namespaces, accounts := of("namespaces", index.Namespaces), of("serviceaccounts", index.ServiceAccounts)
+	namespaces.set = func(o *wire.Object) { part.SetNamespace(o.Name, o.Own) }
+	namespaces.remove = func(o *wire.Object) { part.DeleteNamespace(o.Name) }
+	accounts.set = func(o *wire.Object) { part.SetServiceAccount(o.Namespace, o.Name, o.Own) }
+	accounts.remove = func(o *wire.Object) { part.DeleteServiceAccount(o.Namespace, o.Name) }
+	return []*table{namespaces, accounts, endpoints("nodes", index.Node, node), endpoints("pods", index.Pod, pod)}
 }
 
 // Run follows the cluster until ctx ends. What the index has of it then stays there.
@@ -97,45 +119,96 @@ func (f *Feed) Run(ctx context.Context) {
 	}
 }
 
-// SetBounds changes which addresses the cluster may contribute. What it has is listed anew and judged by
-// these; what they do not allow is gone when that has ended.
+// SetBounds changes which addresses the cluster may contribute. What they do not allow any more is gone when it
+// returns, also where the cluster does not answer; what they allow now comes with a list that it asks for.
 func (f *Feed) SetBounds(b Bounds) {
+	b = b.relevant()
 	f.mu.Lock()
-	same := slices.Equal(f.bounds.Within, b.Within) && slices.Equal(f.bounds.Never, b.Never) && f.bounds.Local == b.Local
-	f.bounds = b
-	f.mu.Unlock()
-	if same {
+	if f.bounds.equal(b) {
+		f.mu.Unlock()
 		return
 	}
+	f.bounds = b
+	f.narrow()
+	f.mu.Unlock()
+	f.options.Changed()
 	select {
 	case f.rebound <- struct{}{}:
 	default: // it is to be listed already
 	}
 }
 
-func (f *Feed) take(id index.ID, o *wire.Object, read func(*wire.Object, Bounds) (taken, bool)) {
-	f.mu.RLock()
-	t, ok := read(o, f.bounds)
-	f.mu.RUnlock()
-	f.refused.set(id, t.refused)
-	if !ok {
-		f.options.Part.Delete(id)
-		return
+// narrow takes away the addresses that the bounds do not allow. It is called with f.mu held, so that no endpoint is
+// taken meanwhile.
+func (f *Feed) narrow() {
+	part := f.options.Part
+	refused := map[index.ID][]refusal{}
+	for id, p := range part.Addresses() {
+		if reason := f.bounds.refuses(p); reason != "" {
+			refused[id] = append(refused[id], refusal{text(p), reason})
+		}
 	}
-	f.options.Part.Set(&t.endpoint)
+	for id, these := range refused {
+		e, ok := part.Get(id)
+		if !ok {
+			continue
+		}
+		var left []netip.Prefix
+		for _, p := range e.Addresses {
+			if f.bounds.refuses(p) == "" {
+				left = append(left, p)
+			}
+		}
+		if e.Addresses = left; len(left) == 0 {
+			part.Delete(id)
+		} else {
+			part.Set(&e)
+		}
+		f.refused.set(id, these)
+	}
+}
+
+// text writes a range of one address as the address.
+func text(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+func (f *Feed) take(id index.ID, o *wire.Object, read func(*wire.Object, Bounds) (taken, bool)) {
+	if f.judge(id, o, read) {
+		f.options.Changed()
+	}
+}
+
+func (f *Feed) judge(id index.ID, o *wire.Object, read func(*wire.Object, Bounds) (taken, bool)) (changed bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	t, ok := read(o, f.bounds)
+	if ok {
+		f.options.Part.Set(&t.endpoint)
+	} else {
+		f.options.Part.Delete(id)
+	}
+	return f.refused.set(id, t.refused)
 }
 
 func (f *Feed) drop(id index.ID) {
-	f.refused.set(id, nil)
 	f.options.Part.Delete(id)
+	if f.refused.set(id, nil) {
+		f.options.Changed()
+	}
 }
 
 // State is how much a feed has of its cluster.
 type State struct {
-	// Synced says that everything was listed once.
+	// Synced says that everything that it may read was listed once.
 	Synced bool
 	// Faults are what is wrong with the lists, by resource: since when, and why.
 	Faults map[string]Fault
+	// Stale is since when something is not followed that every cluster has; zero: all of that is.
+	Stale time.Time
 	// Refused are the addresses that were not taken, by reason.
 	Refused map[string]Refused
 }
@@ -157,198 +230,34 @@ type Refused struct {
 func (f *Feed) State() State {
 	s := State{Synced: true, Faults: map[string]Fault{}, Refused: f.refused.byReason()}
 	for _, t := range f.tables {
-		t.mu.Lock()
-		s.Synced = s.Synced && t.synced
-		if t.fault.Err != nil {
-			s.Faults[t.resource] = t.fault
+		synced, fault := t.state()
+		s.Synced = s.Synced && synced
+		if fault.Err != nil {
+			s.Faults[t.resource] = fault
 		}
-		t.mu.Unlock()
 	}
+	f.staleMu.Lock()
+	defer f.staleMu.Unlock()
+	s.Stale = f.stale
 	return s
 }
 
-// table follows the objects of one resource.
-type table struct {
-	feed     *Feed
-	resource string
-	list     index.List
-	bounded  bool // what is taken of it depends on the bounds
-	set      func(*wire.Object)
-	remove   func(*wire.Object)
-
-	mu      sync.Mutex
-	synced  bool
-	fault   Fault
-	restart context.CancelFunc // of what runs now
-}
-
-// backoff is how long a list that fails waits for the next try: not for long, because a connection that is
-// known to be dead answers at once.
-var backoff = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 1.6, Jitter: .2, Steps: 100, Cap: 5 * time.Second}
-
-func (t *table) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		once, cancel := context.WithCancel(ctx)
-		t.mu.Lock()
-		t.restart = cancel
-		t.mu.Unlock()
-		pace := backoff
-		logger := logr.Discard() // what goes wrong is in the state
-		toolscache.NewReflectorWithOptions(t.source(), &wire.Object{}, t, toolscache.ReflectorOptions{
-			Name: t.resource, Clock: t.feed.options.Clock, Backoff: &pace, Logger: &logger,
-		}).RunWithContext(once)
-		cancel()
-	}
-}
-
-// again lists everything anew.
-func (t *table) again() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.restart != nil {
-		t.restart()
-	}
-}
-
-func (t *table) source() *toolscache.ListWatch {
-	ask := func(o metav1.ListOptions) *rest.Request {
-		return t.feed.client.Get().Resource(t.resource).VersionedParams(&o, metav1.ParameterCodec)
-	}
-	return &toolscache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			list, err := ask(o).Do(ctx).Get()
-			t.learn(ctx, err)
-			return list, err
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.Watch = true
-			w, err := ask(o).Watch(ctx)
-			if !apierrors.IsResourceExpired(err) { // a list follows, and nothing is wrong
-				t.learn(ctx, err)
-			}
-			return w, err
-		},
-	}
-}
-
-// learn keeps what the last request failed with.
-func (t *table) learn(ctx context.Context, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// changed is called when a list has a fault, or has none any more. The feed is stale from the first one on, until there
+// is none.
+func (f *Feed) changed() {
+	f.staleMu.Lock()
+	faulty := slices.ContainsFunc(f.tables, func(t *table) bool {
+		_, fault := t.state()
+		return fault.Err != nil && !t.mayLack(fault.Err)
+	})
 	switch {
-	case err == nil:
-		if t.fault.Err != nil {
-			t.feed.options.Log.Info("following again", "resource", t.resource)
-		}
-		t.fault = Fault{}
-	case t.fault.Err == nil:
-		t.fault = Fault{t.feed.options.Clock.Now(), fmt.Errorf("following %s: %w", t.resource, err)}
-		t.feed.options.Log.Info("following no more", "resource", t.resource, "reason", err.Error())
-	default:
-		t.fault.Err = fmt.Errorf("following %s: %w", t.resource, err)
+	case !faulty:
+		f.stale = time.Time{}
+	case f.stale.IsZero():
+		f.stale = f.options.Clock.Now()
 	}
-}
-
-// Add implements cache.ReflectorStore.
-func (t *table) Add(obj any) error { return t.Update(obj) }
-
-// Update implements cache.ReflectorStore.
-func (t *table) Update(obj any) error {
-	o, ok := obj.(*wire.Object)
-	if !ok {
-		return fmt.Errorf("following %s: got %T", t.resource, obj)
-	}
-	t.set(o)
-	return nil
-}
-
-// Delete implements cache.ReflectorStore.
-func (t *table) Delete(obj any) error {
-	o, ok := obj.(*wire.Object)
-	if !ok {
-		return fmt.Errorf("following %s: got %T", t.resource, obj)
-	}
-	t.remove(o)
-	return nil
-}
-
-// Replace implements cache.ReflectorStore. It is called when a list has ended: what is not in it is gone.
-func (t *table) Replace(all []any, _ string) error {
-	part := t.feed.options.Part
-	part.Begin(t.list)
-	if t.bounded {
-		t.feed.refused.forget(t.list)
-	}
-	for _, obj := range all {
-		if err := t.Update(obj); err != nil {
-			return err
-		}
-	}
-	part.End(t.list)
-	t.mu.Lock()
-	t.synced = true
-	t.mu.Unlock()
-	return nil
-}
-
-// Resync implements cache.ReflectorStore.
-func (*table) Resync() error { return nil }
-
-// refusals are the addresses that were refused. Those of many endpoints are only counted.
-type refusals struct {
-	mu  sync.Mutex
-	all map[index.ID][]refusal
-}
-
-func (r *refusals) set(id index.ID, refused []refusal) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(refused) == 0 {
-		delete(r.all, id)
-		return
-	}
-	if r.all == nil {
-		r.all = map[index.ID][]refusal{}
-	}
-	r.all[id] = refused
-}
-
-// forget forgets those of one list.
-func (r *refusals) forget(l index.List) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for id := range r.all {
-		if index.ListOf(id.Kind) == l {
-			delete(r.all, id)
-		}
-	}
-}
-
-func (r *refusals) byReason() map[string]Refused {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	found := map[string]Refused{}
-	for id, all := range r.all {
-		for _, one := range all {
-			f := found[one.reason]
-			f.Count++
-			if f.Address == "" || less(id, f.Of) { // the same one each time
-				f.Of, f.Address = id, one.address
-			}
-			found[one.reason] = f
-		}
-	}
-	return found
-}
-
-func less(a, b index.ID) bool {
-	if a.Namespace != b.Namespace {
-		return a.Namespace < b.Namespace
-	}
-	return a.Name < b.Name
+	f.staleMu.Unlock()
+	f.options.Changed()
 }
 
 // Prefixes are addresses as Bounds have them: an address is a range of one.

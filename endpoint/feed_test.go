@@ -22,7 +22,9 @@ import (
 	"github.com/hawser-io/hawser/selector"
 )
 
-func TestMain(m *testing.M) { os.Exit(fleettest.Run(m, "alpha")) }
+func TestMain(m *testing.M) {
+	os.Exit(fleettest.RunWith(m, fleettest.Options{Clusters: []string{"alpha", "beta"}, Nodes: 2}))
+}
 
 // scene is a cluster with a feed of it.
 type scene struct {

@@ -22,6 +22,8 @@ type Cluster struct {
 	Name string
 	// Server is its URL, https://127.0.0.1:PORT, which is the issuer of its service-account tokens, too.
 	Server string
+	// PodCIDR is the range that its pods, where there are nodes, have their addresses from. No two clusters share one.
+	PodCIDR string
 
 	fleet *Fleet
 	dir   string
@@ -39,12 +41,13 @@ func openCluster(f *Fleet, name string) (*Cluster, error) {
 		return nil, fmt.Errorf("reading cluster %q: %w", name, err)
 	}
 	var spec struct {
-		Server string `json:"server"`
+		Server  string `json:"server"`
+		PodCIDR string `json:"podCIDR"`
 	}
 	if err := json.Unmarshal(data, &spec); err != nil {
 		return nil, fmt.Errorf("reading cluster %q: %w", name, err)
 	}
-	c.Server = spec.Server
+	c.Server, c.PodCIDR = spec.Server, spec.PodCIDR
 	if c.ca, err = os.ReadFile(filepath.Join(c.dir, "ca.crt")); err != nil {
 		return nil, fmt.Errorf("reading CA of cluster %q: %w", name, err)
 	}

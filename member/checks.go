@@ -12,12 +12,13 @@ import (
 // Checks returns what to ask in SelfSubjectAccessReviews: each verb on each resource, by name where
 // the table names it, that a connection needs. It is made from the same table as the roles.
 //
-// Of a Foreign identity only that is asked which its use needs, since nothing may be installed for it.
+// What not every cluster has is not asked for. Of a Foreign identity only that is asked which its use needs, since
+// nothing may be installed for it.
 func Checks(local string, capabilities []v1alpha1.Capability, requires []v1alpha1.Rule, id Identity) []authorizationv1.ResourceAttributes {
 	var checks []authorizationv1.ResourceAttributes
 	seen := map[authorizationv1.ResourceAttributes]bool{}
 	for _, r := range table(local, capabilities, requires, id) {
-		if r.installed && id == Foreign {
+		if r.optional || r.installed && id == Foreign {
 			continue
 		}
 		for _, check := range expand(r, local) {

@@ -52,6 +52,9 @@ type right struct {
 	// installed marks what makes sense only where the member side is installed. It is
 	// granted, but not asked of a Foreign identity.
 	installed bool
+	// optional marks what not every cluster has. It is granted, and asked of nobody: without it something is missing, and
+	// is said to be where it is missing.
+	optional bool
 }
 
 // Resources that the table and its users name.
@@ -125,6 +128,16 @@ func endpointsRights() []right {
 			Verbs:     verbs,
 		}},
 		{part: partEndpoints, why: "what federated endpoints are made of", rule: rule("discovery.k8s.io", "endpointslices", verbs)},
+		{part: partEndpoints, optional: true, why: "hosts and sets of addresses as Calico knows them, where the cluster has Calico", rule: rbacv1.PolicyRule{
+			APIGroups: []string{"crd.projectcalico.org", "projectcalico.org"},
+			Resources: []string{"globalnetworksets", "hostendpoints", "networksets"},
+			Verbs:     []string{"list", "watch"},
+		}},
+		{part: partEndpoints, optional: true, why: "Calico's pools of addresses: `hawser check addresses` finds those that collide with another cluster's", rule: rbacv1.PolicyRule{
+			APIGroups: []string{"crd.projectcalico.org", "projectcalico.org"}, Resources: []string{"ippools"}, Verbs: []string{"list"},
+		}},
+		{part: partEndpoints, optional: true, why: "ranges of Services, for the same", rule: rule("networking.k8s.io", "servicecidrs", []string{"list"})},
+		{part: partEndpoints, optional: true, why: "which Services the cluster exports, where it has the API of multi-cluster services", rule: rule("multicluster.x-k8s.io", "serviceexports", []string{"list", "watch"})},
 	}
 }
 

@@ -103,13 +103,13 @@ func (s *Source) Keep(_ context.Context, c credential.Credential) error {
 // Explain is told that the API server refused the last token, and says what to look at.
 func (s *Source) Explain(_ context.Context, refused error) error {
 	s.last = credential.Credential{}
-	why := fmt.Sprintf("it does not trust the issuer of the token for audience %q: hawser trust render prints there what it has to be given (kubectl get trustedissuers there shows whom it may believe), or name the gate in auth.oidc.exchange", s.audience)
+	why := fmt.Sprintf("it does not trust the issuer of the token for audience %q: hawser trust render prints there what it has to be given (kubectl --context CONTEXT get trustedissuers shows whom it may believe), or name the gate in auth.oidc.exchange", s.audience)
 	switch s.Tokens.(type) {
 	case Azure, Google:
 		why = "it is no cluster of the cloud that the token is from, or does not let this identity in"
 	}
 	if s.Gate != nil {
-		why = "the gate at " + s.Gate.URL + " gave a token that this API server does not know: it may be the gate of another cluster, or the AccessGrant has just ended (kubectl get accessgrants there)"
+		why = "the gate at " + s.Gate.URL + " gave a token that this API server does not know: it may be the gate of another cluster, or the AccessGrant has just ended (kubectl --context CONTEXT get accessgrants)"
 	}
 	return &credential.InputError{Reason: v1alpha1.ReasonRefused, Err: fmt.Errorf("%w: %s", refused, why)}
 }

@@ -16,8 +16,8 @@ const (
 	KindServiceAccount = "ServiceAccount"
 )
 
-// Object is what is read of a pod, node, namespace or service account. Of its ObjectMeta only name,
-// namespace, uid, resourceVersion, deletionTimestamp and the annotations of Annotations are set: labels are in
+// Object is what is read of a pod, node, namespace or service account, or of one of Calico's kinds. Of its ObjectMeta
+// only name, namespace, uid, resourceVersion, deletionTimestamp and the annotations of Annotations are set: labels are in
 // Own. It is not to be changed.
 type Object struct {
 	metav1.TypeMeta
@@ -32,7 +32,7 @@ type Object struct {
 	HostNetwork    bool
 	Phase          string
 	IP             string   // status.podIP
-	IPs            []string // status.podIPs
+	IPs            []string // status.podIPs; of host endpoints expectedIPs, of network sets nets
 	Ports          []index.Port
 
 	// Of nodes:

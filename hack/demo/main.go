@@ -4,8 +4,8 @@
 // gate. Both sides are releases of the chart, but for one cluster that is joined. There are
 // no nodes: what the releases would run runs here, with the arguments and the accounts that the
 // chart gives it. The demo rotates the credentials underneath running watches, hands out
-// narrow access by an upgrade, lets a cluster vanish and come back, and revokes one. What it prints at the
-// end, and writes into .devfleet/demo.json, it has counted at proxies in front of the API servers.
+// narrow access by an upgrade, lets a cluster vanish and come back, revokes one, and lets a policy follow a pod of
+// another cluster. What it prints at the end, and writes into .devfleet/demo.json, it has counted at proxies in front of the API servers.
 //
 // With KEEP=1 it leaves everything running until Ctrl-C.
 package main
@@ -61,7 +61,7 @@ func run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, w.close()) }()
 	var r result
 	r.Clusters = len(remotes)
-	for _, step := range []func(context.Context, *world, *result) error{connect, rotate, handOut, blackHole, revoke} {
+	for _, step := range []func(context.Context, *world, *result) error{connect, rotate, handOut, blackHole, revoke, federate} {
 		if err := step(ctx, w, &r); err != nil {
 			if ctx.Err() != nil {
 				return errors.New("interrupted")

@@ -37,6 +37,9 @@ func (w *world) installRemotes(ctx context.Context) error {
 			continue
 		}
 		member := strings.TrimSuffix("enabled: true, localClusters: [primary], capabilities: [endpoints], "+remote.member, ", ")
+		if remote.name == gated {
+			member = remote.member // who comes in by the gate has no account of its own there
+		}
 		values := fmt.Sprintf("member: {%s}\n%s", member, remote.more)
 		if err := w.release(ctx, "install", remote.name, values, "--create-namespace"); err != nil {
 			return err
@@ -61,6 +64,7 @@ func (w *world) installPrimary(ctx context.Context) error {
 	}
 	w.values = map[string]any{
 		"multiCluster":  map[string]any{"enabled": true, "clusterName": primary, "clusters": w.entries},
+		"endpoints":     map[string]any{"enabled": true},
 		"probeInterval": probeInterval.String(),
 	}
 	if err := w.releasePrimary(ctx, "install", "--create-namespace"); err != nil {
@@ -95,6 +99,7 @@ func (w *world) enter(ctx context.Context) error {
 			"tokenFrom": "serviceAccount", "exchange": map[string]any{"url": w.gate.url, "caData": w.gate.ca},
 		}},
 	}
+	w.entries[federated]["endpointCIDRs"] = []string{w.clusters[federated].PodCIDR}
 	for name, entry := range w.entries {
 		entry["server"], entry["caData"], entry["capabilities"] = w.proxies[name].URL, string(w.clusters[name].CA()), []string{"endpoints"}
 	}

@@ -83,7 +83,7 @@ func (w *world) startClusters(ctx context.Context) error {
 	if w.cloud, err = newCloud(w.dir); err != nil {
 		return err
 	}
-	options := fleettest.Options{Clusters: names, Dir: w.dir, APIServerArgs: awstest.APIServerArgs(eksCluster, webhookFile(w.dir))}
+	options := fleettest.Options{Clusters: names, Dir: w.dir, Nodes: 1, APIServerArgs: awstest.APIServerArgs(eksCluster, webhookFile(w.dir))}
 	if w.fleetDir, err = fleettest.Start(ctx, options); err != nil {
 		return err
 	}

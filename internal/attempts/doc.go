@@ -14,6 +14,8 @@
 //	author of TrustedIssuers           trust (TestConflicts, TestNewRefusesWhatCannotBeTrusted)
 //	writer of a TrustedIssuer's status member (TestGateWritesNoKeys)
 //	author of AccessRequests           internal/controller/accessrequest (TestWhoMayNotHaveAccess, TestASecretOfSomebodyElseIsNeverTouched), export
+//	author of EndpointSets             internal/guard (TestAPolicyThatWasWeakenedIsNone), internal/controller/endpointset (TestWhatSomebodyOwnsIsLeftAlone, TestNothingIsMadeWhereAuthorsAreNotBounded)
+//	author of FederatedNetworkPolicies internal/controller/federatednetworkpolicy (TestAnObjectThatIsNotOursIsRefusedAndLeft, TestNothingIsMadeWhileNobodyKeepsAuthorsWithinTheirRights)
 //	author of RemoteClusters           internal/manager (TestWhatIsWrongWithATokenIsNamed), credential/oidc, credential/exec, connection
 //	thief of the manager's token       internal/manager (TestTheManagerMayAskForItsOwnTokensOnly)
 //	thief of a connection's token      member (TestMemberSide, TestTokenLifetime), internal/controller/accessgrant (testMinting, testRevoked)
@@ -135,6 +137,41 @@
 //	    a status is no way to a spec (config/crd/hawser.io_awsidentities.yaml)
 //	  of an EKSInventory changes whom it asks
 //	    a status is no way to a spec (config/crd/hawser.io_eksinventories.yaml)
+//	  of an EndpointSet changes what is made of it
+//	    a status is no way to a spec (config/crd/hawser.io_endpointsets.yaml)
+//	  of a FederatedNetworkPolicy opens it
+//	    a status is no way to a spec (config/crd/hawser.io_federatednetworkpolicies.yaml)
+//
+//	by an author of federation here
+//	  an author of FederatedNetworkPolicies has a NetworkPolicy written
+//	    policy of authors: NetworkPolicies (internal/authors/authors.go)
+//	  an author of FederatedNetworkPolicies has a policy of Calico written
+//	    policy of authors: policies of Calico (internal/authors/authors.go)
+//	  an author of FederatedNetworkPolicies has a policy of Calico's tier written
+//	    policy of authors: policies of Calico's tier (internal/authors/authors.go)
+//	  an author of FederatedNetworkPolicies has sets of Calico written
+//	    policy of authors: sets of Calico (internal/authors/authors.go)
+//	  an author of FederatedNetworkPolicies has a ClusterNetworkPolicy written
+//	    policy of authors: ClusterNetworkPolicies (internal/authors/authors.go)
+//	  an author of FederatedNetworkPolicies closes pods for a ClusterNetworkPolicy
+//	    policy of authors: NetworkPolicies beside these (internal/authors/authors.go)
+//	  an author of FederatedNetworkPolicies changes what is written
+//	    policy of authors: another spec counts (internal/authors/authors.go)
+//	  an author of FederatedNetworkPolicies has written what they only make
+//	    policy of authors: the right to update (internal/authors/authors.go)
+//	  an author of EndpointSets has a NetworkPolicy written elsewhere
+//	    policy of authors: NetworkPolicies of sets (internal/authors/authors.go)
+//	  an author of EndpointSets has a NetworkSet written elsewhere
+//	    policy of authors: NetworkSets (internal/authors/authors.go)
+//	  an author of EndpointSets has a GlobalNetworkSet written
+//	    policy of authors: GlobalNetworkSets (internal/authors/authors.go)
+//	  an author of EndpointSets has a CiliumCIDRGroup written
+//	    policy of authors: CiliumCIDRGroups (internal/authors/authors.go)
+//	  an author of EndpointSets has a ConfigMap written elsewhere
+//	    policy of authors: ConfigMaps (internal/authors/authors.go)
+//	  an author of EndpointSets has one more object written than is looked at
+//	    policy of authors: how many are looked at (internal/authors/authors.go)
+//	    policy of authors: all of them are looked at (internal/authors/authors.go)
 //
 //	by a thief
 //	  of any token shows it to another cluster

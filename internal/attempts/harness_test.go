@@ -40,6 +40,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/authors"
 	"github.com/hawser-io/hawser/internal/controller/accessgrant"
 	"github.com/hawser-io/hawser/internal/controller/certificaterequest"
 	"github.com/hawser-io/hawser/internal/controller/trustedissuer"
@@ -191,6 +192,7 @@ func (w *world) install(t *testing.T) {
 	if t.Failed() {
 		t.FailNow()
 	}
+	mustCreate(t, w.local, authors.Objects()...)
 	mustCreate(t, w.remote, member.Objects(member.Options{Local: hub, Version: "v0.0.0-test", Controllers: true, Gate: true})...)
 	for _, obj := range member.Objects(member.Options{Local: edge, Version: "v0.0.0-test", Identity: member.RenewedCertificate}) {
 		if err := w.remote.Create(t.Context(), obj); client.IgnoreAlreadyExists(err) != nil { // both have some of it

@@ -19,6 +19,8 @@ var statusWriters = map[string]func(*testing.T, *world){
 	"of an EKSInventory changes whom it asks":       accountsByStatus,
 	"of a RemoteCluster has Hawser take it off":     finalizerByStatus,
 	"of an AWSIdentity lets others enter as itself": usedByStatus,
+	"of an EndpointSet changes what is made of it":  outputsByStatus,
+	"of a FederatedNetworkPolicy opens it":          rulesByStatus,
 }
 
 // byStatus writes both as one who may write the status alone, and holds the spec to what it was.
@@ -102,5 +104,21 @@ func accountsByStatus(t *testing.T, w *world) {
 	mustCreate(t, w.local, inv)
 	byStatus(t, w, "sol", "eksinventories", inv, map[string]any{
 		"spec": map[string]any{"removed": "delete", "accounts": []any{map[string]any{"tokenIdentityRef": map[string]any{"name": "strong"}}}},
+	})
+}
+
+func outputsByStatus(t *testing.T, w *world) {
+	set := setOf(func(w *world) []v1alpha1.EndpointOutput { return nil })(w)
+	mustCreate(t, w.local, set)
+	byStatus(t, w, "sef", "endpointsets", set, map[string]any{
+		"spec": map[string]any{"outputs": []any{map[string]any{"name": "a", "configMap": map[string]any{"namespace": w.other}}}},
+	})
+}
+
+func rulesByStatus(t *testing.T, w *world) {
+	p := policyOf(v1alpha1.TargetNetworkPolicy)(w)
+	mustCreate(t, w.local, p)
+	byStatus(t, w, "sun", "federatednetworkpolicies", p, map[string]any{
+		"spec": map[string]any{"ingress": []any{map[string]any{"action": "Allow"}}},
 	})
 }

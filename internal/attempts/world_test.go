@@ -15,6 +15,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/grant"
+	"github.com/hawser-io/hawser/internal/authors"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -102,11 +103,12 @@ func (w *world) collect(t *testing.T) {
 // and say so.
 func (w *world) settle(t *testing.T) {
 	t.Helper()
-	nobody := as(t, w.there, "settler", everythingOn("trustedissuers", "accessgrants"))
+	nobody, here := as(t, w.there, "settler", everythingOn("trustedissuers", "accessgrants")), as(t, w.here, "settler", federation)
 	ti := &v1alpha1.TrustedIssuer{ObjectMeta: metav1.ObjectMeta{Name: "settled"}, Spec: v1alpha1.TrustedIssuerSpec{URL: "https://settled.example.com", Prefix: "settled:"}}
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		grants, issuers := nobody.Create(t.Context(), w.grantOf("settled", w.deployer("x")), client.DryRunAll), nobody.Create(t.Context(), ti.DeepCopy(), client.DryRunAll)
-		if refused(grants, member.GrantAuthorsPolicy) == nil && refused(issuers, member.IssuerAuthorsPolicy) == nil {
+		federated := here.Create(t.Context(), policyOf(v1alpha1.TargetNetworkPolicy)(w), client.DryRunAll)
+		if refused(grants, member.GrantAuthorsPolicy) == nil && refused(issuers, member.IssuerAuthorsPolicy) == nil && refused(federated, authors.Policy) == nil {
 			return
 		}
 	}
@@ -139,6 +141,7 @@ func TestAttempts(t *testing.T) {
 		"by an author or a status writer there": remoteAuthors,
 		"by an author or a status writer here":  localAuthors,
 		"by a status writer here":               statusWriters,
+		"by an author of federation here":       federationAuthors,
 		"by a thief":                            thieves,
 		"by a thief there":                      thievesThere,
 	} {

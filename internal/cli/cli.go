@@ -104,6 +104,7 @@ or of --context. A cluster that is joined is named by its own context.`,
 		newMember(d), newManager(d), newGate(d), newTrust(d),
 		newAuth(d), newKubeconfig(d),
 		newImport(d), newCan(d), newGrants(d),
+		newEndpoints(d), newPolicy(d),
 		newVersion(d), newExitCodes(),
 	)
 	markStart(d, root)
@@ -128,6 +129,7 @@ func markStart(d *deps, cmd *cobra.Command) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			d.started = true
+			d.speak(cmd)
 			return run(cmd, args)
 		}
 	}

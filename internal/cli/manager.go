@@ -28,6 +28,8 @@ of the connections.`,
   hawser manager --cluster-name hub --management-only --default-cluster alpha
   # with the EKS clusters that Cluster API provisions; its roles are in config/cluster-api
   hawser manager --cluster-name hub --cluster-api
+  # with endpoints of all clusters in policies and services; the role is in config/endpoints
+  hawser manager --cluster-name hub --endpoints
   # with a ClusterProfile for each cluster, for others to read; the role is in config/clusterprofile
   hawser manager --cluster-name hub --publish-clusterprofiles hawser-clusterprofiles`,
 		Args: cobra.NoArgs,
@@ -37,6 +39,9 @@ of the connections.`,
 			}
 			if o.Profiles.Manager != "" && o.Profiles.Namespace == "" {
 				return usageError("--cluster-manager-name is only for --publish-clusterprofiles")
+			}
+			if cmd.Flags().Changed("query-bind-address") && !o.Endpoints {
+				return usageError("--query-bind-address is only for --endpoints")
 			}
 			here, err := d.local()
 			if err != nil {
@@ -67,6 +72,8 @@ of the connections.`,
 	flags.StringVar(&o.MetricsAddr, "metrics-bind-address", ":8080", `address of /metrics; "0" for none`)
 	flags.StringVar(&o.ProbeAddr, "health-probe-bind-address", ":8081", `address of /healthz and /readyz; "0" for none`)
 	flags.DurationVar(&o.ProbeInterval, "probe-interval", connection.DefaultProbeInterval, "how often each connection is probed")
+	flags.BoolVar(&o.Endpoints, "endpoints", false, "follow the endpoints of all clusters that have the capability endpoints, and make of them what EndpointSets, FederatedNetworkPolicies and Services ask for; the role is in config/endpoints")
+	flags.StringVar(&o.QueryAddr, "query-bind-address", manager.DefaultQueryAddr, `with --endpoints: address where questions about endpoints are answered, "0" for nowhere. It asks nobody who they are, and so is one of loopback: hawser endpoints comes to it by a port-forward, which takes the right to create pods/portforward`)
 	flags.BoolVar(&o.UpgradeCRDs, "upgrade-crds", false, "bring the CustomResourceDefinitions of Hawser to this version before anything else; the role is in config/upgrade")
 	flags.BoolVar(&verbose, "verbose", false, "log details")
 	_ = cmd.MarkFlagRequired("cluster-name")

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/hawser-io/hawser/endpoint"
 	"github.com/hawser-io/hawser/fleet/shard"
 	"github.com/hawser-io/hawser/internal/gate"
 	"github.com/hawser-io/hawser/internal/manager"
@@ -36,7 +37,7 @@ func TestTheDocumentedMetricsAreThoseThatAreServed(t *testing.T) {
 			served[name] = labels
 		}
 	}
-	for _, ours := range []prometheus.Collector{manager.Metrics(), gate.Metrics(), &shard.Replica{}} {
+	for _, ours := range []prometheus.Collector{manager.Metrics(), gate.Metrics(), &shard.Replica{}, &endpoint.Catalog{}} {
 		for name, labels := range described(t, ours) {
 			served[name] = labels
 		}

@@ -1,5 +1,5 @@
-// Package guard finds out whether an admission policy that keeps authors within their rights (package member) is
-// in force in this cluster. Controllers that act on what people write ask it first: without the policy, whoever may
+// Package guard finds out whether an admission policy that keeps authors within their rights (packages member and
+// internal/authors) is in force in this cluster. Controllers that act on what people write ask it first: without the policy, whoever may
 // write the object could be anybody by the controller's hand. It installs and repairs nothing.
 package guard
 
@@ -11,10 +11,13 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/hawser-io/hawser/internal/authors"
 	"github.com/hawser-io/hawser/member"
 )
 
@@ -23,7 +26,7 @@ const trusted = time.Minute
 
 // Policy is one ValidatingAdmissionPolicy with its binding of the same name. It is safe for concurrent use.
 type Policy struct {
-	// Name of the policy: one of package member.
+	// Name of the policy: one of package member, or authors.Policy.
 	Name string
 	// Without says what nobody does where it is not in force.
 	Without string
@@ -44,7 +47,11 @@ func (p *Policy) Missing(ctx context.Context) error {
 		return nil
 	}
 	if err := p.look(ctx); err != nil {
-		return fmt.Errorf("%w: %s: apply what hawser member manifests --controllers prints", err, p.Without)
+		remedy := "apply what hawser member manifests --controllers prints"
+		if p.Name == authors.Policy {
+			remedy = "apply config/endpoints, or the chart with endpoints.enabled"
+		}
+		return fmt.Errorf("%w: %s: %s", err, p.Without, remedy)
 	}
 	p.last = p.Clock.Now()
 	return nil
@@ -66,23 +73,50 @@ func (p *Policy) look(ctx context.Context) error {
 	case binding.Spec.PolicyName != p.Name, binding.Spec.MatchResources != nil,
 		!slices.Contains(binding.Spec.ValidationActions, admissionv1.Deny):
 		return fmt.Errorf("%s does not put it in force for every object", p.describe(&binding))
-	case policy.Spec.FailurePolicy != nil && *policy.Spec.FailurePolicy != admissionv1.Fail, !sameValidations(policy):
+	case policy.Spec.FailurePolicy != nil && *policy.Spec.FailurePolicy != admissionv1.Fail, !asInstalled(policy):
 		return fmt.Errorf("%s is not Hawser's", p.describe(&policy))
 	}
 	return nil
 }
 
-// sameValidations compares with what this build would install: a policy that was weakened is none.
-func sameValidations(policy admissionv1.ValidatingAdmissionPolicy) bool {
-	for _, obj := range member.ControllerObjects(member.ControllerOptions{}) {
+// asInstalled compares with what this build would install: a policy that was weakened is none.
+func asInstalled(policy admissionv1.ValidatingAdmissionPolicy) bool {
+	for _, obj := range slices.Concat(member.ControllerObjects(member.ControllerOptions{}), authors.Objects()) {
 		want, ok := obj.(*admissionv1.ValidatingAdmissionPolicy)
 		if !ok || want.Name != policy.Name {
 			continue
 		}
 		return slices.EqualFunc(want.Spec.Validations, policy.Spec.Validations, func(a, b admissionv1.Validation) bool { return a.Expression == b.Expression }) &&
-			slices.Equal(want.Spec.MatchConditions, policy.Spec.MatchConditions)
+			slices.Equal(want.Spec.MatchConditions, policy.Spec.MatchConditions) &&
+			slices.Equal(want.Spec.Variables, policy.Spec.Variables) &&
+			equality.Semantic.DeepEqual(withDefaults(want.Spec.MatchConstraints), withDefaults(policy.Spec.MatchConstraints))
 	}
 	return false
+}
+
+// withDefaults fills in what API servers fill in.
+func withDefaults(match *admissionv1.MatchResources) *admissionv1.MatchResources {
+	match = match.DeepCopy()
+	if match == nil {
+		return nil
+	}
+	if match.NamespaceSelector == nil {
+		match.NamespaceSelector = &metav1.LabelSelector{}
+	}
+	if match.ObjectSelector == nil {
+		match.ObjectSelector = &metav1.LabelSelector{}
+	}
+	if match.MatchPolicy == nil {
+		match.MatchPolicy = new(admissionv1.Equivalent)
+	}
+	for _, rules := range [][]admissionv1.NamedRuleWithOperations{match.ResourceRules, match.ExcludeResourceRules} {
+		for i := range rules {
+			if rules[i].Scope == nil {
+				rules[i].Scope = new(admissionv1.AllScopes)
+			}
+		}
+	}
+	return match
 }
 
 func (p *Policy) describe(obj client.Object) string {
@@ -91,4 +125,10 @@ func (p *Policy) describe(obj client.Object) string {
 		kind = "ValidatingAdmissionPolicyBinding"
 	}
 	return fmt.Sprintf("%s %q", kind, p.Name)
+}
+
+// Federation is the policy that keeps authors of EndpointSets and FederatedNetworkPolicies within their rights. Whoever
+// makes something of these asks it first.
+func Federation(live client.Reader, clock clock.PassiveClock) *Policy {
+	return &Policy{Name: authors.Policy, Without: "nobody keeps authors of EndpointSets and FederatedNetworkPolicies within their rights", Live: live, Clock: clock}
 }

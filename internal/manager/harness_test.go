@@ -49,19 +49,20 @@ const patience = 30 * time.Second
 
 // hub is a local cluster with a manager that runs under the roles that we ship.
 type hub struct {
-	t       *testing.T
-	local   string
-	cluster *fleettest.Cluster
-	admin   client.Client
-	links   *fleet.Links
-	config  *rest.Config // of the manager's service account
-	inFleet bool         // the local cluster is in its own fleet
-	capa    string       // the namespace of Cluster API's provider, where its clusters are connected to
-	publish string       // the namespace that ClusterProfiles are published in
-	tokens  string       // the directory of the pod's projected tokens
-	plugins string       // the operator's file of them
-	stop    func()
-	stopped atomic.Bool
+	t         *testing.T
+	local     string
+	cluster   *fleettest.Cluster
+	admin     client.Client
+	links     *fleet.Links
+	config    *rest.Config // of the manager's service account
+	inFleet   bool         // the local cluster is in its own fleet
+	capa      string       // the namespace of Cluster API's provider, where its clusters are connected to
+	publish   string       // the namespace that ClusterProfiles are published in
+	tokens    string       // the directory of the pod's projected tokens
+	plugins   string       // the operator's file of them
+	endpoints bool         // endpoints of all clusters are followed
+	stop      func()
+	stopped   atomic.Bool
 }
 
 var hubs atomic.Int32
@@ -117,7 +118,7 @@ func (h *hub) start() {
 		ended <- manager.Run(ctx, manager.Options{
 			ClusterName: h.local, ManagementOnly: !h.inFleet, Config: h.config, Log: logged, ProbeInterval: time.Second, ClusterAPI: h.capa,
 			Profiles: manager.Profiles{Namespace: h.publish},
-			TokenDir: h.tokens, ExecProviders: h.plugins,
+			TokenDir: h.tokens, ExecProviders: h.plugins, Endpoints: h.endpoints,
 			MetricsAddr: "0", ProbeAddr: "0", Started: func(f *fleet.Links) { started <- f },
 		})
 	}()

@@ -77,6 +77,10 @@ type Options struct {
 	SPIFFESocket string
 	// ExecProviders is the file that says which plugins auth.type exec may select. Empty: none.
 	ExecProviders string
+	// Endpoints lets the manager follow the endpoints of all clusters, and make of them what objects ask for.
+	Endpoints bool
+	// QueryAddr is where questions about endpoints are answered, an address of loopback. Empty or "0": nowhere.
+	QueryAddr string
 	// UpgradeCRDs brings the CustomResourceDefinitions to this version before anything else is done.
 	UpgradeCRDs bool
 	// Config reaches the local cluster.
@@ -106,6 +110,9 @@ func (o *Options) complete() error {
 		if _, err := exec.ReadProviders(o.ExecProviders); err != nil {
 			return fmt.Errorf("--exec-providers: %w", err)
 		}
+	}
+	if err := checkQueryAddr(o.QueryAddr); err != nil {
+		return err
 	}
 	return checkTokenDir(o.TokenDir)
 }
@@ -171,7 +178,12 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer endRequests()
-	if err := o.divide(mgr, replica, inAWS, reconciler, requests); err != nil {
+	federated, endEndpoints, err := o.setUpEndpoints(ctx, mgr, replica, links, reconciler)
+	if err != nil {
+		return err
+	}
+	defer endEndpoints()
+	if err := o.divide(mgr, replica, inAWS, reconciler, requests, federated); err != nil {
 		return err
 	}
 	endMetrics, err := o.register(&collector{links, probes})
@@ -205,11 +217,14 @@ func (o Options) register(c *collector) (end func(), err error) {
 }
 
 // setUpLeader registers what there is one of, however many replicas run.
-func (o Options) setUpLeader(mgr ctrl.Manager, inAWS *AWS) error {
+func (o Options) setUpLeader(mgr ctrl.Manager, inAWS *AWS, federated *federation) error {
 	if err := inAWS.setUp(mgr, o); err != nil {
 		return err
 	}
 	if err := o.Profiles.setUp(mgr); err != nil {
+		return err
+	}
+	if err := federated.setUpLeader(mgr); err != nil {
 		return err
 	}
 	clientset, err := kubernetes.NewForConfig(mgr.GetConfig())

@@ -82,29 +82,33 @@ func (o *Options) newReplica(ctx context.Context) (*shard.Replica, error) {
 }
 
 // divide says what the controllers work for: everything, or with a replica what that owns.
-func (o Options) divide(mgr ctrl.Manager, replica *shard.Replica, inAWS *AWS, clusters *remotecluster.Reconciler, requests *accessrequest.Reconciler) error {
+func (o Options) divide(mgr ctrl.Manager, replica *shard.Replica, inAWS *AWS, clusters *remotecluster.Reconciler, requests *accessrequest.Reconciler, federated *federation) error {
 	if replica == nil {
-		return o.setUpLeader(mgr, inAWS)
+		return o.setUpLeader(mgr, inAWS, federated)
 	}
 	clusters.Shards, clusters.Connection.Wrap, requests.Shards = replica, replica.Wrap, replica
-	return o.share(mgr, replica, inAWS, clusters, requests)
+	return o.share(mgr, replica, inAWS, clusters, requests, federated)
 }
 
 // share lets the replica say which clusters the controllers work for, and what there is one of run with the leader.
-func (o Options) share(mgr ctrl.Manager, replica *shard.Replica, inAWS *AWS, clusters *remotecluster.Reconciler, requests *accessrequest.Reconciler) error {
-	gained := func(cluster string) {
-		clusters.Own(cluster)
-		requests.Own(cluster)
-	}
+func (o Options) share(mgr ctrl.Manager, replica *shard.Replica, inAWS *AWS, clusters *remotecluster.Reconciler, requests *accessrequest.Reconciler, federated *federation) error {
 	replica.Handle(shard.Handler{
-		Gained: gained,
+		Gained: func(cluster string) {
+			clusters.Own(cluster)
+			requests.Own(cluster)
+			federated.own(cluster)
+		},
 		End: func(cluster string) <-chan struct{} {
 			requests.Disown(cluster)
-			return clusters.Disown(cluster)
+			return allOf(federated.disown(cluster), clusters.Disown(cluster))
 		},
-		Orphaned: gained,
+		Orphaned: func(cluster string) {
+			clusters.Own(cluster)
+			requests.Own(cluster)
+			federated.orphaned(cluster)
+		},
 	})
-	replica.Lead(func(ctx context.Context) error { return o.lead(ctx, replica, inAWS) })
+	replica.Lead(func(ctx context.Context) error { return o.lead(ctx, replica, inAWS, federated) })
 	if o.MetricsAddr != "0" {
 		if err := metrics.Registry.Register(replica); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
@@ -117,7 +121,7 @@ func (o Options) share(mgr ctrl.Manager, replica *shard.Replica, inAWS *AWS, clu
 }
 
 // lead runs what there is one of, in a manager of its own, which ends when another replica leads.
-func (o Options) lead(ctx context.Context, replica *shard.Replica, inAWS *AWS) error {
+func (o Options) lead(ctx context.Context, replica *shard.Replica, inAWS *AWS, federated *federation) error {
 	o.MetricsAddr, o.ProbeAddr, o.LeaderElect = "0", "0", false
 	o.Config = rest.CopyConfig(o.Config)
 	o.Config.Wrap(replica.WrapLeader)
@@ -125,7 +129,7 @@ func (o Options) lead(ctx context.Context, replica *shard.Replica, inAWS *AWS) e
 	if err != nil {
 		return err
 	}
-	if err := o.setUpLeader(mgr, inAWS); err != nil {
+	if err := o.setUpLeader(mgr, inAWS, federated); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)

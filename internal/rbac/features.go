@@ -36,7 +36,8 @@ func upgrade() Feature {
 			Rules: []Rule{
 				on(extensions, "customresourcedefinitions", "get", "create", "patch").named(
 					"accessgrants.hawser.io", "accessrequests.hawser.io", "awsidentities.hawser.io",
-					"eksinventories.hawser.io", "remoteclusters.hawser.io", "trustedissuers.hawser.io",
+					"eksinventories.hawser.io", "endpointsets.hawser.io", "federatednetworkpolicies.hawser.io",
+					"remoteclusters.hawser.io", "trustedissuers.hawser.io",
 				).because("a server-side apply, which creates what a new version brings"),
 			},
 		}},

@@ -12,7 +12,7 @@ import (
 // no role of ours for it, it stays with the admins of the cluster.
 func people() Feature {
 	write := []string{"create", "update", "patch", "delete"}
-	kinds := []string{"awsidentities", "eksinventories", "accessrequests"}
+	kinds := []string{"awsidentities", "eksinventories", "accessrequests", "endpointsets", "federatednetworkpolicies"}
 	return Feature{
 		Name: "people",
 		File: "rbac/people.yaml",
@@ -43,11 +43,21 @@ func people() Feature {
 				},
 			},
 			{
+				Name: "hawser-endpoints-viewer", Namespace: v1alpha1.Namespace,
+				Why: "To ask the manager for endpoints, in addition to hawser-viewer: it tells the labels and addresses of the pods and hosts of every cluster. A port-forward reaches every port of every pod of this namespace.",
+				Rules: []Rule{
+					on(core, "pods", "get", "list").
+						because("which pods the manager runs in: `hawser endpoints`, `hawser policy explain`"),
+					on(core, "pods/portforward", "get", "create").
+						because("the manager answers on the loopback address of its pod, and nowhere else"),
+				},
+			},
+			{
 				Name: "hawser-admin",
 				Why:  "To say which clusters there are, in addition to hawser-viewer.",
 				Rules: []Rule{
 					on(hawser, "remoteclusters", write...).and(kinds...).
-						because("`hawser join`, `leave`, `rotate`, and kubectl"),
+						because("`hawser join`, `leave`, `rotate`, and kubectl. A policy asks who writes an EndpointSet or a FederatedNetworkPolicy for the rights to write what comes of it"),
 					on(core, "namespaces", "get").named(member.SystemNamespace).
 						because("`hawser join` makes sure that it does not join the local cluster to itself"),
 				},
@@ -66,6 +76,14 @@ func people() Feature {
 				Rules: []Rule{
 					on(hawser, "accessrequests", append([]string{"get", "list", "watch"}, write...)...).
 						because("a request is its namespace's own business: what is granted to it, the other cluster decides"),
+				},
+			},
+			{
+				Name: "hawser-policy-author",
+				Why:  "To say whom the pods of a namespace may talk with, in every cluster: bind it there, to whoever may write its NetworkPolicies anyway.",
+				Rules: []Rule{
+					on(hawser, "federatednetworkpolicies", append([]string{"get", "list", "watch"}, write...)...).
+						because("policies, for whoever may write what comes of them: an admission policy asks for that"),
 				},
 			},
 			{

@@ -50,7 +50,7 @@ type Feature struct {
 
 // Features returns the whole table of the local side, in the order of docs/rbac.md.
 func Features() []Feature {
-	return []Feature{manager(), requests(), shards(), upgrade(), upgradeEntered(), clusterProfiles(), clusterAPI(), people()}
+	return []Feature{manager(), requests(), shards(), upgrade(), upgradeEntered(), clusterProfiles(), clusterAPI(), endpoints(), people()}
 }
 
 func on(group, resource string, verbs ...string) Rule {

@@ -8,6 +8,8 @@ var expectedRefusals = map[string]string{
 	"alpha: system:serviceaccount:hawser-grants:entry-6d5dca13621fb240 may not get namespaces hawser-from-hub": "a connection looks for an install of its own, which one with a granted identity may not have",
 }
 
+const calicoAsks = "Calico's API server asks for it by itself, where there is one: here its kinds are served without"
+
 // unseen are rights that no request in an audit log can show: how right.String begins, and why they are needed.
 var unseen = map[string]string{
 	"there: hawser-member-controllers: approve signers.certificates.k8s.io kubernetes.io/kube-apiserver-client": "the API server asks for it by itself, where an approval is written",
@@ -15,6 +17,11 @@ var unseen = map[string]string{
 	"there: hawser-grants/hawser-member-controllers: bind roles.rbac.authorization.k8s.io":                      "the API server asks for it by itself, where a binding is written",
 	"there: hawser-grants/hawser-member-controllers: escalate roles.rbac.authorization.k8s.io":                  "the API server asks for it by itself, where a Role is written",
 	"here: hawser-upgrade: create customresourcedefinitions.apiextensions.k8s.io":                               "the API server asks for it by itself, where an apply creates",
+	"here: hawser-federation: list tier.networkpolicies.projectcalico.org":                                      calicoAsks,
+	"here: hawser-federation: watch tier.networkpolicies.projectcalico.org":                                     calicoAsks,
+	"here: hawser-federation: create tier.networkpolicies.projectcalico.org":                                    calicoAsks,
+	"here: hawser-federation: update tier.networkpolicies.projectcalico.org":                                    calicoAsks,
+	"here: hawser-federation: delete tier.networkpolicies.projectcalico.org":                                    calicoAsks,
 	"there: hawser-member-upgrade: create customresourcedefinitions.apiextensions.k8s.io":                       "the API server asks for it by itself, where an apply creates",
 }
 
@@ -29,5 +36,6 @@ var sometimes = map[string]string{
 	"there: hawser-member-controllers: get clusterrolebindings":    "the same",
 	"there: hawser-grants/hawser-member-controllers: get ":         "the same",
 	"there: hawser-member-controllers: get /":                      "Kubernetes itself lets every service account read them, by a binding that some take away",
+	"here: hawser-federation: get ":                                "what is in the way of an object is looked at before it is refused; and after a conflict the object. Of tiers Calico's API server asks by itself",
 	"there: hawser-endpoints: get":                                 "part of the capability: controllers that work over the connection read single objects, beside their caches",
 }

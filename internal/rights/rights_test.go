@@ -85,6 +85,7 @@ func TestEveryFeatureUnderExactlyItsRoles(t *testing.T) {
 	w.read(clientOf(t, gus), &v1alpha1.AccessGrantList{})
 	w.end(ada)
 	w.shards(vera)
+	w.federation(ada, vera)
 	w.stop()
 
 	var events []event

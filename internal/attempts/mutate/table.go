@@ -4,7 +4,7 @@ import "slices"
 
 // table is every guard with the attempt that it holds off. Where two guards stand one behind the other, an attempt that
 // reaches each alone comes first, and then, where there is none, both are taken away.
-var table = slices.Concat(rightsTable, remoteTable, localTable, statusTable, thievesTable, thereTable, certificatesTable, cacheTable)
+var table = slices.Concat(rightsTable, remoteTable, localTable, statusTable, federationTable, thievesTable, thereTable, certificatesTable, cacheTable)
 
 // noWorld are the attempts that are not made without the guard, because Hawser itself does not work without it.
 var noWorld = []string{
@@ -21,6 +21,7 @@ const (
 	collects     = "TestAttempts/an author of RemoteClusters collects tokens at a server of their own/"
 	authorThere  = "TestAttempts/by an author or a status writer there/"
 	authorHere   = "TestAttempts/by an author or a status writer here/"
+	federates    = "TestAttempts/by an author of federation here/"
 	statusHere   = "TestAttempts/by a status writer here/"
 	thief        = "TestAttempts/by a thief/"
 	thiefThere   = "TestAttempts/by a thief there/"
@@ -31,6 +32,7 @@ const (
 	issuerPolicy = "member/policy_issuers.go"
 	decide       = "internal/controller/certificaterequest/decide.go"
 	cacheFile    = "internal/authcache/authcache.go"
+	authorsFile  = "internal/authors/authors.go"
 )
 
 var rightsTable = []mutation{
@@ -140,7 +142,46 @@ var statusTable = []mutation{
 	{statusHere + "of an AWSIdentity changes its role", "a status is no way to a spec", []edit{{"config/crd/hawser.io_awsidentities.yaml", "    subresources:\n      status: {}\n", ""}}},
 	{statusHere + "of an AWSIdentity lets others enter as itself", "a status is no way to a spec", []edit{{"config/crd/hawser.io_awsidentities.yaml", "    subresources:\n      status: {}\n", ""}}},
 	{statusHere + "of an EKSInventory changes whom it asks", "a status is no way to a spec", []edit{{"config/crd/hawser.io_eksinventories.yaml", "    subresources:\n      status: {}\n", ""}}},
+	{statusHere + "of an EndpointSet changes what is made of it", "a status is no way to a spec", []edit{{"config/crd/hawser.io_endpointsets.yaml", "    subresources:\n      status: {}\n", ""}}},
+	{statusHere + "of a FederatedNetworkPolicy opens it", "a status is no way to a spec", []edit{{"config/crd/hawser.io_federatednetworkpolicies.yaml", "    subresources:\n      status: {}\n", ""}}},
 }
+
+// federationTable leaves out, of what the policy of authors asks for, one right after the other.
+var federationTable = []mutation{
+	{federates + "an author of FederatedNetworkPolicies has a NetworkPolicy written", "policy of authors: NetworkPolicies",
+		[]edit{{authorsFile, `v1alpha1.TargetNetworkPolicy) + of(networkPolicies, ofPolicies) + "]" +`, `v1alpha1.TargetNetworkPolicy) + "]" +`}}},
+	{federates + "an author of FederatedNetworkPolicies has a policy of Calico written", "policy of authors: policies of Calico",
+		[]edit{{authorsFile, `calicoPolicies + ", " + calicoTierPolicies + ", "`, `calicoTierPolicies + ", "`}}},
+	{federates + "an author of FederatedNetworkPolicies has a policy of Calico's tier written", "policy of authors: policies of Calico's tier",
+		[]edit{{authorsFile, `calicoPolicies + ", " + calicoTierPolicies + ", "`, `calicoPolicies + ", "`}}},
+	{federates + "an author of FederatedNetworkPolicies has sets of Calico written", "policy of authors: sets of Calico",
+		[]edit{{authorsFile, `calicoTierPolicies + ", " + globalNetworkSets + "]"`, `calicoTierPolicies + "]"`}}},
+	{federates + "an author of FederatedNetworkPolicies has a ClusterNetworkPolicy written", "policy of authors: ClusterNetworkPolicies",
+		[]edit{{authorsFile, `of(networkPolicies, ofPolicies) + ", " + clusterPolicies + "]"`, `of(networkPolicies, ofPolicies) + "]"`}}},
+	{federates + "an author of FederatedNetworkPolicies closes pods for a ClusterNetworkPolicy", "policy of authors: NetworkPolicies beside these",
+		[]edit{{authorsFile, `of(networkPolicies, ofPolicies) + ", " + clusterPolicies + "]"`, `clusterPolicies + "]"`}}},
+	{federates + "an author of FederatedNetworkPolicies changes what is written", "policy of authors: another spec counts",
+		[]edit{{authorsFile, ` || object.spec != oldObject.spec"`, `"`}}},
+	{federates + "an author of FederatedNetworkPolicies has written what they only make", "policy of authors: the right to update",
+		[]edit{{authorsFile, `may("create"), may("update")`, `may("create"), "true"`}}},
+	{federates + "an author of EndpointSets has a NetworkPolicy written elsewhere", "policy of authors: NetworkPolicies of sets",
+		[]edit{{authorsFile, `"has(o.networkPolicy) ? " + of(networkPolicies, ofOutputs)`, `"has(o.networkPolicy) ? " + anyRight`}, harmless}},
+	{federates + "an author of EndpointSets has a NetworkSet written elsewhere", "policy of authors: NetworkSets",
+		[]edit{{authorsFile, `o.calicoNetworkSet.namespace != '' ? " + networkSets`, `o.calicoNetworkSet.namespace != '' ? " + anyRight`}, harmless}},
+	{federates + "an author of EndpointSets has a GlobalNetworkSet written", "policy of authors: GlobalNetworkSets",
+		[]edit{{authorsFile, `" : " + globalNetworkSets + ")"`, `" : " + anyRight + ")"`}, harmless}},
+	{federates + "an author of EndpointSets has a CiliumCIDRGroup written", "policy of authors: CiliumCIDRGroups",
+		[]edit{{authorsFile, `" : has(o.ciliumCIDRGroup) ? " + cidrGroups`, `" : has(o.ciliumCIDRGroup) ? " + anyRight`}, harmless}},
+	{federates + "an author of EndpointSets has a ConfigMap written elsewhere", "policy of authors: ConfigMaps",
+		[]edit{{authorsFile, `" : has(o.configMap) ? " + configMaps`, `" : has(o.configMap) ? " + anyRight`}, harmless}},
+	{federates + "an author of EndpointSets has one more object written than is looked at", "policy of authors: how many are looked at",
+		[]edit{{authorsFile, `fmt.Sprintf("size(variables.written) <= %d", MaxOutputs)`, `fmt.Sprintf("true || size(variables.written) <= %d", MaxOutputs)`}}},
+	{federates + "an author of EndpointSets has one more object written than is looked at", "policy of authors: all of them are looked at",
+		[]edit{{authorsFile, "for i := range MaxOutputs {", "for i := range MaxOutputs - 1 {"}}},
+}
+
+// harmless is a right that the authors have.
+var harmless = edit{authorsFile, "everything            = ", "anyRight = \"['hawser.io', 'endpointsets', '', '']\"\n\teverything            = "}
 
 var thievesTable = []mutation{
 	{thief + "of any token shows it to another cluster", "the default audience is one cluster's alone",

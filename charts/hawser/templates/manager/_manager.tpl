@@ -23,6 +23,9 @@
 {{- with $v.clusterAPI.namespace }}
 - --cluster-api={{ . }}
 {{- end }}
+{{- if $v.endpoints.enabled }}
+- --endpoints
+{{- end }}
 {{- with $v.clusterProfiles.namespace }}
 - --publish-clusterprofiles={{ . }}
 {{- end }}

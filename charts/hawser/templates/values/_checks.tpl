@@ -11,6 +11,7 @@ their shape before; what has to hold between them is looked at here.
 {{- end }}
 {{ include "hawser.faults.member" . }}
 {{ include "hawser.faults.gate" . }}
+{{ include "hawser.faults.pods" . }}
 {{- end -}}
 
 {{/* A file that was written for mirrord is not half understood. */}}
@@ -67,7 +68,17 @@ multiCluster.clusterName is missing: remote clusters know the local one by it, a
 multiCluster.clusterName {{ . }}
 {{- end }}
 {{- end }}
+{{- /* The manager says who it is where it runs. Nothing is found by who only renders, or installs for the first time. */}}
+{{- $was := dig "data" "clusterName" "" (lookup "v1" "ConfigMap" .Release.Namespace "hawser-manager" | default dict) }}
+{{- if and $was $mc.clusterName (ne $was $mc.clusterName) }}
+multiCluster.clusterName is {{ $mc.clusterName }}, and the manager here is {{ $was }}: namespaces, users and grants in remote clusters are named after it, so put {{ $was }} back; for another name, uninstall and install anew on both sides
+{{- end }}
 {{- include "hawser.faults.default" . }}
+{{- with .Values.probeInterval }}
+{{- if lt (include "hawser.seconds" . | int64) 1 }}
+probeInterval {{ . | quote }} is no duration such as 30s
+{{- end }}
+{{- end }}
 {{- $tokens := dict }}
 {{- range .Values.projectedTokens }}
 {{- if hasKey $tokens .file }}
@@ -216,4 +227,33 @@ gate.tls has secretName and issuerRef: keep one of the two
 gate.tls.dnsNames is empty: a certificate needs the names by which the gate is reached
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* What only an API server would refuse, object by object, when half of them are there. */}}
+{{- define "hawser.faults.pods" -}}
+{{- $v := .Values }}
+{{- range $at, $resources := dict "resources" $v.resources "member.controllers.resources" $v.member.controllers.resources "gate.resources" $v.gate.resources }}
+{{- range $kind := list "requests" "limits" }}
+{{- range $name, $quantity := get ($resources | default dict) $kind }}
+{{- if not (regexMatch "^[0-9]+([.][0-9]*)?([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$" (toString $quantity)) }}
+{{ $at }}.{{ $kind }}.{{ $name }} {{ $quantity | quote }} is no quantity such as 500m or 128Mi
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $at, $duration := dict "serviceMonitor.interval" $v.serviceMonitor.interval "alerts.for" $v.alerts.for }}
+{{- if not (regexMatch "^([0-9]+(ms|[smhdwy]))+$" (toString $duration)) }}
+{{ $at }} {{ $duration | quote }} is no duration such as 30s
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What is wrong with the port of an address; empty where nothing is, or where there is none. */}}
+{{- define "hawser.portFault" -}}
+{{- with regexFind ":[0-9]+(/|$)" (toString .) -}}
+{{- $port := trimAll ":/" . -}}
+{{- if or (gt (len $port) 5) (gt (int $port) 65535) (lt (int $port) 1) -}}
+has port {{ $port }}: there are 1 to 65535
+{{- end -}}
+{{- end -}}
 {{- end -}}

@@ -54,6 +54,10 @@ multiCluster.clusters: {{ . }}
 {{ $at }}.server is missing: authType {{ $c.authType }} needs the address of the API server, https://host[:port]
 {{- else if not (regexMatch "^https://[^/?#@\\s]+(/[^?#@\\s]*)?$" $c.server) }}
 {{ $at }}.server {{ $c.server | quote }} is no https:// address with a host, and without user, query and fragment
+{{- else }}
+{{- with include "hawser.portFault" $c.server }}
+{{ $at }}.server {{ . }}
+{{- end }}
 {{- end }}
 {{- with $c.caData }}
 {{- with include "hawser.certificateFault" . }}
@@ -63,6 +67,10 @@ multiCluster.clusters: {{ . }}
 {{- with $c.proxyURL }}
 {{- if not (regexMatch "^(http|socks5)://[^/?#\\s]+" .) }}
 {{ $at }}.proxyURL is no http:// or socks5:// address with a host
+{{- else }}
+{{- with include "hawser.portFault" . }}
+{{ $at }}.proxyURL {{ . }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -216,6 +224,10 @@ multiCluster.clusters: {{ . }}
 {{- with $o.exchange }}
 {{- if not (regexMatch "^https://[^/?#@\\s]+(/[^?#@\\s]*)?$" (.url | default "")) }}
 {{ $.at }}.oidc.exchange.url {{ .url | quote }} is no https:// address with a host, and without user, query and fragment
+{{- else }}
+{{- with include "hawser.portFault" .url }}
+{{ $.at }}.oidc.exchange.url {{ . }}
+{{- end }}
 {{- end }}
 {{- with .caData }}
 {{- with include "hawser.certificateFault" . }}

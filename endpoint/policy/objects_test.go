@@ -1,0 +1,326 @@
+package policy_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint/index"
+	"github.com/hawser-io/hawser/endpoint/policy"
+)
+
+func objects(all []client.Object) (policies []*networkingv1.NetworkPolicy) {
+	for _, o := range all {
+		policies = append(policies, o.(*networkingv1.NetworkPolicy))
+	}
+	return policies
+}
+
+func TestHowSelectorsOfPodsAreWritten(t *testing.T) {
+	tests := []struct {
+		name, selector string
+		want           []string // each podSelector
+	}{
+		{"all pods", "", []string{"{}"}},
+		{"one value", "app == 'x'", []string{"matchLabels: {app: x}"}},
+		{"values of one label are put together", "app == 'x' || app in {'y', 'z'}", []string{"matchExpressions: [{key: app, operator: In, values: [x, \"y\", z]}]"}},
+		{"a label that may be missing", "app != 'x'", []string{"matchExpressions: [{key: app, operator: NotIn, values: [x]}]"}},
+		{"a label that has to be there", "has(app) && app != 'x'", []string{"matchExpressions: [{key: app, operator: Exists}, {key: app, operator: NotIn, values: [x]}]"}},
+		{"a label that has to be missing", "!has(app)", []string{"matchExpressions: [{key: app, operator: DoesNotExist}]"}},
+		{"labels that exclude each other", "app == 'x' && app == 'y'", nil},
+		{"what another term holds is left out", "app == 'x' || app == 'x' && tier == 'y'", []string{"matchLabels: {app: x}"}},
+		{"a term for each of two labels", "app == 'x' || tier == 'y'", []string{"matchLabels: {app: x}", "matchLabels: {tier: \"y\"}"}},
+		{"de Morgan", "!(app == 'x' || has(tier))", []string{"matchExpressions: [{key: app, operator: NotIn, values: [x]}, {key: tier, operator: DoesNotExist}]"}},
+		{"what is the same for all of them", "projectcalico.org/namespace == 'shop' && hawser.io/cluster in {'home', 'a'} && pcns.kubernetes.io/metadata.name == 'shop' && app == 'x'", []string{"matchLabels: {app: x}"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			networks, err := made(spec{Selector: tt.selector}, local)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, p := range objects(networks.Base()) {
+				got = append(got, describe(p.Spec.PodSelector))
+			}
+			if diff := cmp.Diff(normalYAML(t, tt.want), got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestHowLocalPeersAreWritten(t *testing.T) {
+	tests := []struct {
+		name string
+		peer peer
+		want []string
+	}{
+		{"in the policy's namespace", peer{Selector: new("app == 'x'")}, []string{"podSelector: {matchLabels: {app: x}}"}},
+		{"all of the policy's namespace", peer{Selector: new("")}, []string{"podSelector: {}"}},
+		{"in another namespace", peer{NamespaceSelector: new("projectcalico.org/name == 'web'")}, []string{"namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: web}}"}},
+		{"in any namespace", peer{NamespaceSelector: new("all()")}, []string{"namespaceSelector: {}"}},
+		{"in namespaces with a label", peer{NamespaceSelector: new("env == 'x'"), Selector: new("app == 'x'"), NotSelector: new("tier == 'x'")}, []string{
+			"{namespaceSelector: {matchLabels: {env: x}}, podSelector: {matchLabels: {app: x}, matchExpressions: [{key: tier, operator: NotIn, values: [x]}]}}"}},
+		{"by what Calico calls a namespace's labels", peer{NamespaceSelector: new("all()"), Selector: new("pcns.env == 'x' || projectcalico.org/namespace == 'shop' && app == 'x'")}, []string{
+			"podSelector: {matchLabels: {app: x}}", "namespaceSelector: {matchLabels: {env: x}}"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			networks, err := made(spec{Clusters: everywhere, Ingress: from(tt.peer)}, local)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := objects(networks.Base())
+			var got []string
+			for _, p := range all[1].Spec.Ingress[0].From {
+				got = append(got, describe(p))
+			}
+			if diff := cmp.Diff(normalYAML(t, tt.want), got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestNothingIsAllowedByWhatIsEmpty(t *testing.T) {
+	w := fleetOf(t, 0)
+	tests := []struct {
+		name string
+		spec spec
+	}{
+		{"a selector that nothing matches in any cluster", spec{Clusters: remote, Ingress: from(peer{Selector: new("app == 'x'")})}},
+		{"local peers that cannot be", spec{Clusters: everywhere, Ingress: from(peer{Selector: new("hawser.io/cluster == 'b'")})}},
+		{"local peers that have no namespace", spec{Clusters: everywhere, Ingress: from(peer{NamespaceSelector: new("all()"), Selector: new("!has(projectcalico.org/namespace)")})}},
+		{"ranges of which nothing is left", spec{Egress: to(peer{Nets: []string{"10.1.0.0/16"}, NotNets: []string{"10.0.0.0/8"}})}},
+		{"every range taken away", spec{Egress: to(peer{NotNets: []string{"0.0.0.0/0", "::/0"}})}},
+		{"every port taken away", spec{Egress: tcp(to(peer{NotPorts: port("1:65535")}))}},
+		{"own pods that cannot be", spec{Selector: "app == 'x'", Ingress: to(peer{Selector: new("app == 'y'")})}},
+		{"a name of ports that no endpoint has", spec{Clusters: remote, Egress: tcp(to(peer{Selector: new("all()"), Ports: port("web")}))}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			plan, err := policy.Compile(policyOf(tt.spec), local)
+			if err != nil {
+				t.Fatal(err)
+			}
+			networks, err := plan.NetworkPolicies()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := objects(networks.Base())
+			for _, c := range w.clusters {
+				out, err := networks.Render(w.request(c, plan.Selectors))
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, objects(out.Objects)...)
+			}
+			if len(all) != 1 || all[0].Name != "rules.closed" || len(all[0].Spec.PolicyTypes) == 0 {
+				t.Errorf("want the pods closed and nothing else, got %s", describeObjects(all))
+			}
+		})
+	}
+}
+
+// fleetOf is a fleet of the local cluster and one other, with so many pods in the namespace shop.
+func fleetOf(t *testing.T, pods int) *world {
+	t.Helper()
+	w := newWorld()
+	w.cluster(t, home)
+	part := w.cluster(t, "a")
+	for i := range pods {
+		a := netip.AddrFrom4([4]byte{10, byte(i >> 15), byte(i >> 7), byte(i << 1)}) // no two are neighbours
+		w.add(part, "a", index.Endpoint{
+			ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: fmt.Sprint("pod-", i)}, Addresses: []netip.Prefix{netip.PrefixFrom(a, 32)},
+			Ports: []index.Port{{Name: "web", Protocol: "TCP", Number: uint16(8000 + i%2)}},
+		}, map[string]string{"app": "x"})
+	}
+	return w
+}
+
+func TestManyAddressesAreDividedAmongObjectsAndNoneIsLost(t *testing.T) {
+	const pods = 3000
+	w := fleetOf(t, pods)
+	plan, err := policy.Compile(policyOf(spec{
+		Clusters: remote, Ingress: from(peer{Selector: new("app == 'x'")}),
+		Egress: tcp(to(peer{Selector: new("app == 'x'"), Ports: port("web", 53)})),
+	}), local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	networks, err := plan.NetworkPolicies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := networks.Render(w.request(w.clusters[1], plan.Selectors))
+	if err != nil || out.Endpoints != pods || out.Addresses != pods || len(out.Refused) > 0 {
+		t.Fatalf("%d endpoints, %d addresses, %v (%v)", out.Endpoints, out.Addresses, out.Refused, err)
+	}
+	seen := map[string]int{}
+	all := objects(out.Objects)
+	for i, p := range all {
+		want := "rules.peers-a"
+		if i > 0 {
+			want += fmt.Sprint(".", i+1)
+		}
+		if p.Name != want || len(p.Spec.Ingress) != 1 || len(p.Spec.Egress) != 3 {
+			t.Errorf("object %d is %s, with %d rules of ingress and %d of egress", i, p.Name, len(p.Spec.Ingress), len(p.Spec.Egress))
+		}
+		peers := len(p.Spec.Ingress[0].From)
+		for _, r := range p.Spec.Egress {
+			peers += len(r.To)
+			for _, to := range r.To {
+				seen[fmt.Sprint(to.IPBlock.CIDR, " ", r.Ports[0].Port.IntValue())]++
+			}
+		}
+		if peers > 2000 {
+			t.Errorf("object %s has %d peers", p.Name, peers)
+		}
+		for _, from := range p.Spec.Ingress[0].From {
+			seen[from.IPBlock.CIDR]++
+		}
+	}
+	if len(all) < 2 || len(seen) != 3*pods {
+		t.Errorf("%d objects with %d peers, want %d", len(all), len(seen), 3*pods)
+	}
+	for what, times := range seen {
+		if times != 1 {
+			t.Errorf("%s stands there %d times", what, times)
+		}
+	}
+}
+
+func TestWhatIsLeftOfAPeersAddressesIsCounted(t *testing.T) {
+	w := newWorld()
+	w.cluster(t, home)
+	part := w.cluster(t, "a")
+	for i, app := range []string{"x", "x", "y"} {
+		w.add(part, "a", index.Endpoint{
+			ID:        index.ID{Kind: index.Pod, Namespace: "shop", Name: fmt.Sprint(i)},
+			Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(i)}), 32), netip.MustParsePrefix(fmt.Sprintf("fd00::%d/128", i))},
+		}, map[string]string{"app": app})
+	}
+	x, both := new("app == 'x'"), new("has(app)")
+	tests := []struct {
+		name                 string
+		rules                rules
+		endpoints, addresses int
+		want                 string
+	}{
+		{"a selector alone", from(peer{Selector: both}), 3, 6, "10.1.0.0/31 10.1.0.2/32 fd00::/127 fd00::2/128"},
+		{"within nets", from(peer{Selector: both, Nets: []string{"10.1.0.1/32"}}), 1, 1, "10.1.0.1/32"},
+		{"outside of nets", from(peer{Selector: both, NotNets: []string{"10.0.0.0/8", "fd00::2/127"}}), 2, 2, "fd00::/127"},
+		{"without what the notSelector matches", from(peer{Selector: both, NotSelector: x}), 1, 2, "10.1.0.2/32 fd00::2/128"},
+		{"without itself", from(peer{Selector: x, NamespaceSelector: new("all()"), NotSelector: new("has(projectcalico.org/namespace) && app == 'x'")}), 0, 0, ""},
+		{"two rules of the same selector", append(from(peer{Selector: both}), from(peer{Selector: both, Nets: []string{"10.1.0.1/32"}})...), 3, 6, "10.1.0.0/31 10.1.0.2/32 fd00::/127 fd00::2/128 10.1.0.1/32"},
+		{"two rules of other selectors", append(from(peer{Selector: new("app == 'y'")}), from(peer{Selector: x})...), 3, 6, "10.1.0.2/32 fd00::2/128 10.1.0.0/31 fd00::/127"},
+		{"two rules that share an endpoint", append(from(peer{Selector: both, Nets: []string{"10.1.0.1/32"}}), from(peer{Selector: x})...), 2, 4, "10.1.0.1/32 10.1.0.0/31 fd00::/127"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			plan, err := policy.Compile(policyOf(spec{Clusters: remote, Ingress: tt.rules}), local)
+			if err != nil {
+				t.Fatal(err)
+			}
+			networks, err := plan.NetworkPolicies()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := networks.Render(w.request(w.clusters[1], plan.Selectors))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, o := range objects(out.Objects) {
+				for _, r := range o.Spec.Ingress {
+					for _, p := range r.From {
+						got = append(got, p.IPBlock.CIDR)
+					}
+				}
+			}
+			if text := strings.Join(got, " "); text != tt.want || out.Endpoints != tt.endpoints || out.Addresses != tt.addresses {
+				t.Errorf("want %s of %d endpoints with %d addresses, got %s of %d with %d", tt.want, tt.endpoints, tt.addresses, text, out.Endpoints, out.Addresses)
+			}
+		})
+	}
+}
+
+func TestLocalHostsAreRenderedByAddress(t *testing.T) {
+	w := fleetOf(t, 0)
+	part := w.parts[home]
+	w.add(part, home, index.Endpoint{ID: index.ID{Kind: index.Node, Name: "node"}, Addresses: []netip.Prefix{netip.MustParsePrefix("172.16.0.1/32")}}, map[string]string{"app": "x"})
+	w.add(part, home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "pod"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}, map[string]string{"app": "x"})
+	plan, err := policy.Compile(policyOf(spec{
+		Clusters: v1alpha1.ClusterScope{Local: true}, Ingress: append(from(peer{NamespaceSelector: new("global()")}), from(peer{Selector: new("app == 'x'")})...),
+	}), local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	networks, err := plan.NetworkPolicies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := networks.Render(w.request(w.clusters[0], plan.Selectors))
+	if err != nil || out.Endpoints != 2 {
+		t.Fatalf("%d endpoints (%v)", out.Endpoints, err)
+	}
+	all := objects(append(networks.Base(), out.Objects...))
+	text := describeObjects(all)
+	if len(all) != 3 || !strings.Contains(text, "172.16.0.1/32") || strings.Contains(text, "10.0.0.1") {
+		t.Errorf("want the node by address and the pod by label, got %s", text)
+	}
+}
+
+func TestWhatSelectorsOfPodsCannotTakeAwayIsToldOf(t *testing.T) {
+	w := fleetOf(t, 0)
+	part := w.parts[home]
+	for i, name := range []string{"b", "a", "c"} {
+		a := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 32)
+		w.add(part, home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: name}, Addresses: []netip.Prefix{a}}, map[string]string{"app": "x"})
+	}
+	nets := index.Endpoint{ID: index.ID{Kind: index.NetworkSet, Name: "nets"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/31")}}
+	w.add(part, home, nets, map[string]string{"app": "bad"})
+	for _, peers := range []v1alpha1.LocalPeers{"Selectors", "Addresses"} {
+		plan, err := policy.Compile(policyOf(spec{
+			Clusters: everywhere, LocalPeers: peers, Ingress: from(peer{Selector: new("app == 'x'"), NotSelector: new("app == 'bad'")}),
+		}), local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		networks, err := plan.NetworkPolicies()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := networks.Render(w.request(w.clusters[0], plan.Selectors))
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case peers == "Addresses" && (len(out.Refused) > 0 || len(out.Objects) != 1 || !strings.Contains(describeObjects(objects(out.Objects)), "10.0.0.2/32")):
+			t.Errorf("by address: %v, %s", out.Refused, describeObjects(objects(out.Objects)))
+		case peers == "Selectors" && (len(out.Refused) != 1 || !strings.HasPrefix(out.Refused[0], "spec.ingress[0].source.notSelector: ") || !strings.Contains(out.Refused[0], "pod shop/a")):
+			t.Errorf("by selectors: %v", out.Refused)
+		}
+	}
+}
+
+// normalYAML writes YAML as describe does.
+func normalYAML(t *testing.T, texts []string) (all []string) {
+	t.Helper()
+	for _, text := range texts {
+		var value any
+		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, describe(value))
+	}
+	return all
+}

@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint/publish"
+	"github.com/hawser-io/hawser/selector"
+)
+
+// ReasonNotExpressible is the reason of the condition Ready where the target has no words for a field.
+const ReasonNotExpressible = "NotExpressible"
+
+// Reading is what there is to do for a FederatedNetworkPolicy.
+type Reading struct {
+	// Item is what the publisher is to do. Where the policy has no plan it withdraws what is allowed.
+	Item publish.Item
+	// Base are the objects that are of no cluster.
+	Base []client.Object
+	// Refused and Warned are what there is to say of the spec.
+	Refused, Warned []publish.Statement
+}
+
+// KeyOf is the key of a policy.
+func KeyOf(namespace, name string) publish.Key {
+	return publish.Key{Kind: publish.FederatedNetworkPolicy, Namespace: namespace, Name: name}
+}
+
+// Read reads a policy. last is the selector of the pods that what is there was made for, empty for none: these stay
+// closed where the one in the spec cannot be used.
+func Read(p *v1alpha1.FederatedNetworkPolicy, local Local, last string) Reading {
+	r := Reading{Item: publish.Item{
+		Key: KeyOf(p.Namespace, p.Name), Generation: p.Generation, Scope: p.Spec.Clusters, Staleness: p.Spec.Staleness, Known: p.Status.Clusters,
+		Owner: metav1.OwnerReference{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: publish.FederatedNetworkPolicy, Name: p.Name, UID: p.UID,
+		},
+		Render: func(publish.Request) (publish.Rendered, error) { return publish.Rendered{}, nil },
+	}}
+	if err := publish.CheckScope(p.Spec.Clusters); err != nil {
+		r.Refused = append(r.Refused, publish.Statement{Reason: v1alpha1.ReasonSpecInvalid, Message: err.Error() + ": no cluster is selected"})
+	}
+	plan, err := Compile(p, local)
+	r.refuse(err, v1alpha1.ReasonSpecInvalid)
+	if plan == nil {
+		return r.closed(p, local, last)
+	}
+	target, err := plan.For(&p.Spec)
+	r.refuse(err, ReasonNotExpressible)
+	if target == nil {
+		return r.closed(p, local, last)
+	}
+	r.warn(plan.Warnings)
+	r.Item.Selectors, r.Item.Render = plan.Selectors, target.Render
+	r.Base = noted(target.Base(), plan)
+	return r
+}
+
+// refuse says what is wrong with fields.
+func (r *Reading) refuse(err error, reason string) {
+	var problems Problems
+	var syntax *selector.SyntaxError
+	switch {
+	case err == nil:
+		return
+	case errors.As(err, &syntax):
+		reason = publish.ReasonSelectorInvalid
+	}
+	text := err.Error()
+	if errors.As(err, &problems) {
+		text = problems.Describe()
+	}
+	r.Refused = append(r.Refused, publish.Statement{Reason: reason, Message: text + "\nuntil it is mended, a rule that is refused allows nothing"})
+}
+
+// warn says which fields are hardly meant as they are.
+func (r *Reading) warn(of Problems) {
+	reason := v1alpha1.ReasonWritten
+	switch {
+	case len(of) == 0:
+		return
+	case errors.Is(of, errNothing):
+		reason = publish.ReasonSelectsNothing
+	case errors.Is(of, errEverything):
+		reason = publish.ReasonSelectsEverything
+	}
+	r.Warned = append(r.Warned, publish.Statement{Reason: reason, Message: of.Describe()})
+}
+
+// closed keeps the pods closed that were, where nobody can say whom the policy is for now.
+func (r Reading) closed(p *v1alpha1.FederatedNetworkPolicy, local Local, last string) Reading {
+	said := "nothing is closed, and nothing allowed"
+	if last != "" {
+		before := p.DeepCopy()
+		before.Spec.Types = typesOf(&p.Spec)
+		before.Spec.Selector, before.Spec.Ingress, before.Spec.Egress = last, nil, nil
+		if plan, _ := Compile(before, local); plan != nil {
+			if target, _ := plan.For(&before.Spec); target != nil {
+				r.Base = noted(target.Base(), plan)
+				said = fmt.Sprintf("the pods of the selector that was used last stay closed, %s, and nothing is allowed", last)
+			}
+		}
+	}
+	r.Refused = append(r.Refused, publish.Statement{Reason: v1alpha1.ReasonSpecInvalid, Message: said})
+	return r
+}
+
+// noted has objects tell for whom they were made.
+func noted(base []client.Object, p *Plan) []client.Object {
+	for _, o := range base {
+		annotations := o.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[publish.SelectorAnnotation] = p.Pods.Said.Selector.String()
+		o.SetAnnotations(annotations)
+	}
+	return base
+}

@@ -1,0 +1,123 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/hawser-io/hawser/endpoint/index"
+	"github.com/hawser-io/hawser/endpoint/publish"
+)
+
+// resolved is what a rule's peer stands for in one cluster.
+type resolved struct {
+	all   []netip.Prefix
+	named map[uint16][]netip.Prefix // by the number that one of the rule's names has there
+}
+
+// resolve finds what the peer stands for: without pods, if those are rendered natively.
+func (r *networkRule) resolve(p *Plan, req publish.Request, native bool, seen *counted) (found resolved) {
+	named := len(r.Peer.Ports.Names) > 0
+	if !native && !named && r.NotMembers == None && r.Peer.Nets == nil && len(r.Peer.NotNets) == 0 && len(p.Selectors) == 1 {
+		found.all = slices.Collect(req.Addresses(r.Members)) // without making an Endpoint of each
+		seen.most, seen.addresses = max(seen.most, req.Count(r.Members)), append(seen.addresses, found.all...)
+		return found
+	}
+	side := r.sieve(req)
+	found.named = map[uint16][]netip.Prefix{}
+	var kept []netip.Prefix
+	for e := range req.Members(r.Members) {
+		kept = kept[:0]
+		for _, a := range e.Addresses {
+			kept = side.keep(kept, a.Masked())
+		}
+		if len(kept) == 0 {
+			continue
+		}
+		seen.endpoints[e.ID] = struct{}{}
+		seen.addresses = append(seen.addresses, kept...)
+		if native && e.Kind == index.Pod {
+			continue
+		}
+		found.all = append(found.all, kept...)
+		if named {
+			for number := range r.numbers(&e) {
+				found.named[number] = append(found.named[number], kept...)
+			}
+		}
+	}
+	return found
+}
+
+// numbers are those that an endpoint has for the names of the rule's ports.
+func (r *networkRule) numbers(e *index.Endpoint) map[uint16]bool {
+	all := map[uint16]bool{}
+	for _, p := range e.Ports {
+		if p.Protocol == r.Protocol && slices.Contains(r.Peer.Ports.Names, p.Name) {
+			all[p.Number] = true
+		}
+	}
+	return all
+}
+
+// sieve is what decides of the peer's addresses in a cluster.
+func (r *networkRule) sieve(req publish.Request) sieve {
+	var not []netip.Prefix
+	if r.NotMembers != None {
+		not = slices.Collect(req.Addresses(r.NotMembers))
+	}
+	return sieve{
+		nets: publish.Aggregate(slices.Clone(r.Peer.Nets)), bounded: r.Peer.Nets != nil,
+		not: publish.Aggregate(append(not, r.Peer.NotNets...)),
+	}
+}
+
+// sieve keeps the addresses that a peer's nets, notNets and notSelector leave.
+type sieve struct {
+	nets, not []netip.Prefix
+	bounded   bool // by nets
+}
+
+func (s *sieve) keep(to []netip.Prefix, p netip.Prefix) []netip.Prefix {
+	if !s.bounded {
+		return outside(to, p, s.not)
+	}
+	for _, part := range within(nil, p, s.nets) {
+		to = outside(to, part, s.not)
+	}
+	return to
+}
+
+// notTaken tells of local pods that a rule lets in natively although something that its notSelector matches, and that
+// is no pod, has their address: selectors of pods cannot take them away.
+func (r *networkRule) notTaken(req publish.Request) []string {
+	if r.NotMembers == None || len(r.native) == 0 {
+		return nil
+	}
+	var of []index.Endpoint
+	var ranges []netip.Prefix
+	for e := range req.Members(r.NotMembers) {
+		if e.Kind != index.Pod {
+			of, ranges = append(of, e), append(ranges, e.Addresses...)
+		}
+	}
+	if len(of) == 0 {
+		return nil
+	}
+	ranges = publish.Aggregate(ranges)
+	var first *index.Endpoint
+	for e := range req.Members(r.Members) {
+		if e.Kind != index.Pod || !slices.ContainsFunc(e.Addresses, func(a netip.Prefix) bool { return len(overlapping(ranges, a)) > 0 }) {
+			continue
+		}
+		if first == nil || cmp.Or(cmp.Compare(e.Namespace, first.Namespace), cmp.Compare(e.Name, first.Name)) < 0 {
+			first = &e
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s.notSelector: it matches something that is no pod and has the address of pod %s/%s, which selectors of pods do not take away; spec.localPeers: Addresses does",
+		r.Peer.Field, first.Namespace, first.Name)}
+}

@@ -1,0 +1,146 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"github.com/hawser-io/hawser/endpoint/calico"
+)
+
+// kindOf is a kind that objects are written in.
+type kindOf struct {
+	gvk      schema.GroupVersionKind // the version that objects are rendered in
+	resource string
+	foreign  *calico.Kind // nil: every cluster serves it
+}
+
+func kindsWritten() []kindOf {
+	all := []kindOf{
+		{gvk: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"), resource: "networkpolicies"},
+		{gvk: corev1.SchemeGroupVersion.WithKind("ConfigMap"), resource: "configmaps"},
+	}
+	for _, k := range []calico.Kind{calico.NetworkPolicies, calico.NetworkSets, calico.GlobalNetworkSets, calico.CIDRGroups, calico.ClusterNetworkPolicies} {
+		all = append(all, kindOf{gvk: k.GVK(), resource: k.Plural(), foreign: &k})
+	}
+	return all
+}
+
+// Objects are what Hawser has made in the local cluster of endpoints, of every kind that it makes. They follow the
+// cluster while Run runs. Several publishers may have the same.
+type Objects struct {
+	client    dynamic.Interface
+	discovery *calico.Discovery
+	clock     clock.WithTicker
+	log       logr.Logger
+	records   *records
+	kinds     map[schema.GroupKind]*following
+
+	mu   sync.Mutex
+	told map[int]func(at owner, ours bool)
+	next int
+}
+
+// NewObjects makes one that follows the local cluster, which config reaches, from Run on.
+func NewObjects(config *rest.Config, clock clock.WithTicker, log logr.Logger) (*Objects, error) {
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of the local cluster: %w", err)
+	}
+	asks, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of the local cluster: %w", err)
+	}
+	s := &Objects{client: client, discovery: calico.NewDiscovery(asks, clock), clock: clock, log: log, kinds: map[schema.GroupKind]*following{}, told: map[int]func(owner, bool){}}
+	s.records = newRecords(s.tell)
+	for _, k := range kindsWritten() {
+		s.kinds[k.gvk.GroupKind()] = &following{kindOf: k, wake: make(chan struct{}, 1)}
+	}
+	return s, nil
+}
+
+// notify has f told of each change of what was made for somebody, and whether it was the publisher that made it, under
+// a lock: it takes a note. The zero owner, under no lock, says that more is known of a kind.
+func (s *Objects) notify(f func(at owner, ours bool)) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.next
+	s.next++
+	s.told[n] = f
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.told, n)
+	}
+}
+
+func (s *Objects) tell(at owner, ours bool) {
+	s.mu.Lock()
+	told := slices.Collect(maps.Values(s.told))
+	s.mu.Unlock()
+	for _, f := range told {
+		f(at, ours)
+	}
+}
+
+// Start implements controller-runtime's Runnable: it follows until ctx ends.
+func (s *Objects) Start(ctx context.Context) error {
+	stop := s.discovery.Notify(func() {
+		for _, k := range s.kinds {
+			k.rouse()
+		}
+	})
+	defer stop()
+	asked := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() { // ends with ctx, as all of them
+		s.discovery.Look(ctx)
+		close(asked)
+		_ = s.discovery.Run(ctx)
+	})
+	for _, k := range s.kinds {
+		running.Go(func() {
+			if k.foreign != nil {
+				<-asked // within its deadline
+			}
+			s.follow(ctx, k)
+		})
+	}
+	running.Wait()
+	return nil
+}
+
+// Settled says that it is known of every kind what there is, or why that cannot be known.
+func (s *Objects) Settled() bool {
+	for _, k := range s.kinds {
+		if known, _ := k.state(); !known {
+			return false
+		}
+	}
+	return true
+}
+
+// serves returns what a kind is written in. The error says why it cannot be written.
+func (s *Objects) serves(kind schema.GroupKind) (dynamic.NamespaceableResourceInterface, schema.GroupVersionKind, error) {
+	k := s.kinds[kind]
+	if k == nil {
+		return nil, schema.GroupVersionKind{}, fmt.Errorf("%s is no kind that is written here", kind)
+	}
+	if _, fault := k.state(); fault != nil {
+		return nil, schema.GroupVersionKind{}, fault
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return s.client.Resource(k.version.GroupVersion().WithResource(k.resource)), k.version, nil
+}

@@ -1,0 +1,226 @@
+package service
+
+import (
+	"encoding/json"
+	"maps"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Source is what stands on the first slice of a cluster besides its endpoints, for whoever has only the slices.
+type Source struct {
+	// Export of an import's slices; its Cluster is left out.
+	Export *Export `json:"export,omitempty"`
+	// StaleSince is when the cluster was last heard of, where it is not heard of now.
+	StaleSince *metav1.Time `json:"staleSince,omitempty"`
+	// Expired says that the endpoints were taken away because of that.
+	Expired bool `json:"expired,omitempty"`
+	// Gaps are what is missing, and why.
+	Gaps []string `json:"gaps,omitempty"`
+}
+
+func (s *Source) empty() bool {
+	return s.Export == nil && s.StaleSince == nil && !s.Expired && len(s.Gaps) == 0
+}
+
+// Wanted is what the slices of a key are to hold.
+type Wanted struct {
+	Key
+	// Owner is what they go with; nil: nothing yet.
+	Owner  *metav1.OwnerReference
+	Groups []Grouped
+	Source Source
+}
+
+// Plan is what to write, in this order: nothing is taken away before it is somewhere else.
+type Plan struct {
+	Create, Update, Delete []*discoveryv1.EndpointSlice
+}
+
+// Empty says that everything is as it should be.
+func (p Plan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
+
+// NewPlan compares the slices that there are of a key with what they are to hold; nil is nothing. perSlice is at most
+// MostPerSlice. Names that taken holds are somebody else's. Slices that it returns for an update are copies.
+func NewPlan(w *Wanted, have []*discoveryv1.EndpointSlice, perSlice int, taken map[string]bool) (Plan, error) {
+	if w == nil {
+		return Plan{Delete: have}, nil
+	}
+	byNumber := map[int]*discoveryv1.EndpointSlice{}
+	var plan Plan
+	var pieces []Piece
+	for _, s := range have {
+		n := number(w.Key, s.Name)
+		if n < 0 { // made by somebody else, in our name
+			plan.Delete = append(plan.Delete, s)
+			continue
+		}
+		byNumber[n] = s
+		pieces = append(pieces, pieceOf(n, s))
+	}
+	groups := w.Groups
+	if len(groups) == 0 && !w.Source.empty() {
+		groups = []Grouped{{Group: Group{Family: discoveryv1.AddressTypeIPv4}}}
+	}
+	source, err := w.Source.encode()
+	if err != nil {
+		return Plan{}, err
+	}
+	for _, p := range Assign(groups, pieces, perSlice, numbersOf(w.Key, taken)) {
+		old := byNumber[p.N]
+		delete(byNumber, p.N)
+		s := w.slice(p, old, source)
+		source = "" // on the first one only
+		switch {
+		case old == nil:
+			plan.Create = append(plan.Create, s)
+		case !same(old, s):
+			plan.Update = append(plan.Update, s)
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(byNumber)) {
+		plan.Delete = append(plan.Delete, byNumber[n])
+	}
+	return plan, nil
+}
+
+func numbersOf(k Key, names map[string]bool) map[int]bool {
+	numbers := map[int]bool{}
+	for name := range names {
+		if n := number(k, name); n >= 0 {
+			numbers[n] = true
+		}
+	}
+	return numbers
+}
+
+func (s *Source) encode() (string, error) {
+	if s.empty() {
+		return "", nil
+	}
+	text, err := json.Marshal(s)
+	return string(text), err
+}
+
+// SourceOf reads what stands on the first of the slices of one cluster. What cannot be read is as if it were not there.
+func SourceOf(k Key, of []*discoveryv1.EndpointSlice) Source {
+	lowest, text := -1, ""
+	for _, s := range of {
+		if t := s.Annotations[SourceAnnotation]; t != "" {
+			if n := number(k, s.Name); n >= 0 && (lowest < 0 || n < lowest) {
+				lowest, text = n, t
+			}
+		}
+	}
+	var source Source
+	if json.Unmarshal([]byte(text), &source) != nil {
+		return Source{}
+	}
+	if source.Export != nil {
+		source.Export.Cluster = k.Cluster
+	}
+	return source
+}
+
+// GroupsOf are the endpoints as they stand in slices.
+func GroupsOf(of []*discoveryv1.EndpointSlice) []Grouped {
+	byKey := map[string]*Grouped{}
+	for _, s := range of {
+		p := pieceOf(0, s)
+		if len(p.Endpoints) == 0 {
+			continue
+		}
+		if byKey[p.key()] == nil {
+			byKey[p.key()] = &Grouped{Group: p.Group}
+		}
+		byKey[p.key()].Endpoints = append(byKey[p.key()].Endpoints, p.Endpoints...)
+	}
+	var all []Grouped
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		g := byKey[key]
+		slices.SortFunc(g.Endpoints, func(a, b Endpoint) int { return a.compare(&b) })
+		g.Endpoints = slices.CompactFunc(g.Endpoints, func(a, b Endpoint) bool { return a.identity() == b.identity() })
+		all = append(all, *g)
+	}
+	return all
+}
+
+func pieceOf(n int, s *discoveryv1.EndpointSlice) Piece {
+	read := ReadSlice(s)
+	slices.SortFunc(read.Ports, Port.compare)
+	var ports []Port
+	if len(read.Ports) > 0 {
+		ports = read.Ports
+	}
+	return Piece{N: n, Group: Group{s.AddressType, ports}, Endpoints: slices.DeleteFunc(read.Endpoints, func(e Endpoint) bool { return e.Addr == netip.Addr{} })}
+}
+
+// slice is the object of a piece: a new one, or the old one with all that is ours in it as it should be.
+func (w *Wanted) slice(p Piece, old *discoveryv1.EndpointSlice, source string) *discoveryv1.EndpointSlice {
+	s := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: sliceName(w.Key, p.N)}, AddressType: p.Family}
+	if old != nil {
+		s.ObjectMeta = *old.ObjectMeta.DeepCopy()
+	}
+	if s.Labels == nil {
+		s.Labels = map[string]string{}
+	}
+	maps.Copy(s.Labels, w.labels())
+	delete(s.Annotations, SourceAnnotation)
+	if source != "" {
+		if s.Annotations == nil {
+			s.Annotations = map[string]string{}
+		}
+		s.Annotations[SourceAnnotation] = source
+	}
+	s.OwnerReferences = nil
+	if w.Owner != nil {
+		s.OwnerReferences = []metav1.OwnerReference{*w.Owner}
+	}
+	for _, port := range p.Ports {
+		s.Ports = append(s.Ports, port.written())
+	}
+	s.Endpoints = make([]discoveryv1.Endpoint, 0, len(p.Endpoints))
+	for i := range p.Endpoints {
+		s.Endpoints = append(s.Endpoints, p.Endpoints[i].written())
+	}
+	return s
+}
+
+func same(a, b *discoveryv1.EndpointSlice) bool {
+	return equality.Semantic.DeepEqual(a.Labels, b.Labels) && equality.Semantic.DeepEqual(a.Annotations, b.Annotations) &&
+		equality.Semantic.DeepEqual(a.OwnerReferences, b.OwnerReferences) && equality.Semantic.DeepEqual(a.Ports, b.Ports) &&
+		equality.Semantic.DeepEqual(a.Endpoints, b.Endpoints)
+}
+
+func (p Port) written() discoveryv1.EndpointPort {
+	protocol := corev1.Protocol(p.Protocol)
+	w := discoveryv1.EndpointPort{Name: &p.Name, Protocol: &protocol, AppProtocol: some(p.Application)}
+	if p.Number != 0 {
+		w.Port = &p.Number
+	}
+	return w
+}
+
+func (e *Endpoint) written() discoveryv1.Endpoint {
+	w := discoveryv1.Endpoint{
+		Addresses:  []string{e.Addr.String()},
+		Conditions: discoveryv1.EndpointConditions{Ready: new(e.Ready), Serving: new(e.Serving), Terminating: new(e.Terminating)},
+		Hostname:   some(e.Hostname), NodeName: some(e.Node), Zone: some(e.Zone),
+	}
+	if t := e.Target; t != (Target{}) {
+		w.TargetRef = &corev1.ObjectReference{Kind: t.Kind, Namespace: t.Namespace, Name: t.Name, UID: t.UID}
+	}
+	return w
+}
+
+func some(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

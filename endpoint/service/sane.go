@@ -1,0 +1,57 @@
+package service
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	mcs "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
+)
+
+// What a cluster tells is written to another one, whose API server refuses a whole object for one bad field. An API server
+// that is what it says never sends any; so these are left out, and the rest is written.
+
+var protocols = []string{string(corev1.ProtocolTCP), string(corev1.ProtocolUDP), string(corev1.ProtocolSCTP)}
+
+func sanePort(name, protocol, application string, number int32) bool {
+	return (name == "" || len(validation.IsDNS1123Label(name)) == 0) && slices.Contains(protocols, protocol) &&
+		(application == "" || len(validation.IsQualifiedName(application)) == 0) && number >= 0 && number <= 65535
+}
+
+func saneName(label string) string {
+	if len(validation.IsDNS1123Label(label)) > 0 {
+		return ""
+	}
+	return label
+}
+
+// oneOf returns a value that is among those allowed, and nothing otherwise.
+func oneOf(value string, allowed ...string) string {
+	if slices.Contains(allowed, value) {
+		return value
+	}
+	return ""
+}
+
+// sane leaves out of a shape what no Service can have.
+func (s *Shape) sane() {
+	s.Ports = slices.DeleteFunc(s.Ports, func(p mcs.ServicePort) bool {
+		return p.Port == 0 || !sanePort(p.Name, string(p.Protocol), of(p.AppProtocol), p.Port)
+	})
+	s.SessionAffinity = oneOf(s.SessionAffinity, string(corev1.ServiceAffinityNone), string(corev1.ServiceAffinityClientIP))
+	if s.AffinitySeconds < 0 || s.AffinitySeconds > 86400 {
+		s.AffinitySeconds = 0
+	}
+	s.InternalTrafficPolicy = oneOf(s.InternalTrafficPolicy, string(corev1.ServiceInternalTrafficPolicyCluster), string(corev1.ServiceInternalTrafficPolicyLocal))
+	s.TrafficDistribution = oneOf(s.TrafficDistribution, corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone, corev1.ServiceTrafficDistributionPreferSameNode)
+	s.Families = slices.Compact(slices.DeleteFunc(s.Families, func(f string) bool { return oneOf(f, string(corev1.IPv4Protocol), string(corev1.IPv6Protocol)) == "" }))
+}
+
+// saneMeta says whether something can be a label, or an annotation.
+func saneMeta(key, value string, label bool) bool {
+	if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 {
+		return false
+	}
+	return !label || len(validation.IsQualifiedName(key)) == 0 && len(validation.IsValidLabelValue(value)) == 0
+}

@@ -1,0 +1,261 @@
+// Command propagate measures how long an address of a pod in a remote cluster takes into a NetworkPolicy of the local one.
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint/wire"
+	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/bench"
+	"github.com/hawser-io/hawser/internal/manager"
+	"github.com/hawser-io/hawser/member"
+)
+
+const (
+	pods   = 1000 // in each remote cluster
+	sets   = 10
+	nodes  = 10
+	rate   = 200 // changes a second
+	during = 30 * time.Second
+	space  = "policies"
+)
+
+func main() {
+	bench.Main("propagate", []string{"primary", "alpha", "beta"}, func(b *bench.Bench) error {
+		r := &run{Bench: b, pods: bench.Size(pods), pending: map[netip.Addr]time.Time{}}
+		if err := r.fill("alpha", "beta"); err != nil {
+			return err
+		}
+		end, err := r.federate()
+		if err != nil {
+			return err
+		}
+		defer end()
+		return r.measure()
+	})
+}
+
+type run struct {
+	*bench.Bench
+	pods    int
+	local   *fleettest.Cluster
+	admin   client.Client
+	remotes []kubernetes.Interface
+
+	mu      sync.Mutex
+	next    uint32                   // address
+	pending map[netip.Addr]time.Time // of changes, and when they were asked for
+	took    []time.Duration
+}
+
+// fill makes the pods of the remote clusters, and lets the local one enter these.
+func (r *run) fill(names ...string) (err error) {
+	if r.local, r.admin, err = r.Cluster("primary"); err != nil {
+		return err
+	}
+	if err := errors.Join(r.Install(r.local), r.local.ApplyFiles(r.Ctx, "config/endpoints/*.yaml")); err != nil {
+		return err
+	}
+	for i, name := range names {
+		c, admin, err := r.Cluster(name)
+		if err != nil {
+			return err
+		}
+		if err := r.Member(admin, member.Options{Local: bench.Local, Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}}); err != nil {
+			return err
+		}
+		clientset := c.Client()
+		r.remotes = append(r.remotes, clientset)
+		for n := range nodes {
+			if _, err := clientset.CoreV1().Nodes().Create(r.Ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", n)}}, metav1.CreateOptions{}); err != nil {
+				return fmt.Errorf("making a node: %w", err)
+			}
+		}
+		err = r.FillWith(c, r.pods, func(i int, p *corev1.Pod) {
+			p.Spec.NodeName = fmt.Sprintf("node-%d", i%nodes)
+			p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}} // nobody plays the nodes
+			p.Labels["app"] = fmt.Sprintf("app-%d", i%sets)
+			p.Annotations = map[string]string{wire.CNIPodIP: r.address().String()}
+		})
+		if err != nil {
+			return err
+		}
+		if err := r.declare(fmt.Sprintf("c-%d", i), c, bench.AccountToken(r.Ctx, admin, v1alpha1.MemberNamespace(bench.Local), v1alpha1.MemberServiceAccount)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// address returns one that no pod has had. No two of them make one range.
+func (r *run) address() netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next += 2
+	return netip.AddrFrom4([4]byte{10, byte(r.next >> 16), byte(r.next >> 8), byte(r.next)})
+}
+
+func (r *run) declare(name string, c *fleettest.Cluster, token string) error {
+	input := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName(name), Labels: map[string]string{v1alpha1.CredentialsLabel: "true"}},
+		StringData: map[string]string{v1alpha1.BearerTokenKey: token},
+	}
+	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.RemoteClusterSpec{
+		Server: c.Server, CAData: base64.StdEncoding.EncodeToString(c.CA()), Auth: v1alpha1.Auth{Type: v1alpha1.AuthBearerToken},
+		Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}, EndpointCIDRs: []string{"10.0.0.0/8"},
+	}}
+	if err := errors.Join(r.admin.Create(r.Ctx, input), r.admin.Create(r.Ctx, rc)); err != nil {
+		return fmt.Errorf("declaring %s: %w", name, err)
+	}
+	return nil
+}
+
+// federate runs a manager, under the roles that are shipped, and waits until what is asked of it is there.
+func (r *run) federate() (end func(), err error) {
+	if err := r.admin.Create(r.Ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: space}}); err != nil {
+		return nil, fmt.Errorf("making namespace %s: %w", space, err)
+	}
+	for i := range sets {
+		set := &v1alpha1.EndpointSet{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("set-%d", i)}, Spec: v1alpha1.EndpointSetSpec{
+			Selector: fmt.Sprintf("app == 'app-%d'", i), Clusters: v1alpha1.ClusterScope{All: true},
+			Outputs: []v1alpha1.EndpointOutput{{Name: "in", NetworkPolicy: &v1alpha1.NetworkPolicyOutput{Namespace: space, Types: []v1alpha1.PolicyType{v1alpha1.PolicyTypeIngress}}}},
+		}}
+		if err := r.admin.Create(r.Ctx, set); err != nil {
+			return nil, fmt.Errorf("making EndpointSet %s: %w", set.Name, err)
+		}
+	}
+	ctx, stop := context.WithCancel(r.Ctx)
+	ended := make(chan error, 1)
+	config := r.local.TokenConfig(bench.AccountToken(r.Ctx, r.admin, v1alpha1.Namespace, "hawser"))
+	go func() { // ends with ctx
+		ended <- manager.Run(ctx, manager.Options{
+			ClusterName: bench.Local, ManagementOnly: true, Config: config, Log: logr.Discard(), MetricsAddr: "0", ProbeAddr: "0", Endpoints: true,
+		})
+	}()
+	end = func() { stop(); <-ended }
+	err = bench.Until(r.Ctx, "the addresses of all pods in NetworkPolicies", func() bool {
+		var all networkingv1.NetworkPolicyList
+		n := 0
+		if r.admin.List(r.Ctx, &all, client.InNamespace(space)) == nil {
+			for i := range all.Items {
+				n += len(addresses(&all.Items[i]))
+			}
+		}
+		return n == len(r.remotes)*r.pods
+	})
+	if err != nil {
+		end()
+		return nil, err
+	}
+	return end, nil
+}
+
+// addresses are those of a policy.
+func addresses(p *networkingv1.NetworkPolicy) (all []netip.Addr) {
+	for _, rule := range p.Spec.Ingress {
+		for _, peer := range rule.From {
+			if prefix, err := netip.ParsePrefix(peer.IPBlock.CIDR); err == nil {
+				all = append(all, prefix.Addr())
+			}
+		}
+	}
+	return all
+}
+
+func (r *run) measure() error {
+	w, err := r.local.Client().NetworkingV1().NetworkPolicies(space).Watch(r.Ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("watching NetworkPolicies: %w", err)
+	}
+	var seeing sync.WaitGroup
+	seeing.Go(func() { r.see(w) }) // ends with the watch
+	defer seeing.Wait()
+	defer w.Stop()
+
+	begin, n := time.Now(), 0
+	tick := time.NewTicker(time.Second / rate)
+	defer tick.Stop()
+	var changing sync.WaitGroup
+	failed := make(chan error, 1)
+	for ; time.Since(begin) < during && len(failed) == 0; n++ {
+		<-tick.C
+		changing.Go(func() { // ends with its request, which has a deadline
+			if err := r.change(n); err != nil {
+				select {
+				case failed <- err:
+				default:
+				}
+			}
+		})
+	}
+	changing.Wait()
+	achieved := float64(n) / time.Since(begin).Seconds()
+	if len(failed) > 0 {
+		return <-failed
+	}
+	err = bench.Until(r.Ctx, "the last changes", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.pending) == 0
+	})
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	slices.Sort(r.took)
+	at := func(percent int) float64 { return float64(r.took[(len(r.took)-1)*percent/100].Microseconds()) / 1000 }
+	r.Add("p50_ms", at(50), "ms", fmt.Sprintf("from the request that changes a pod's address to the watch event of the NetworkPolicy; %d changes, %.0f a second, over %d pods of 2 remote clusters in %d sets; three API servers share the cores", n, achieved, 2*r.pods, sets))
+	r.Add("p99_ms", at(99), "ms", "as above")
+	return nil
+}
+
+// change gives the pods new addresses, one after the other, in turn in each cluster.
+func (r *run) change(n int) error {
+	pod := bench.PodName(n/len(r.remotes)%r.pods + 1)
+	address := r.address()
+	r.mu.Lock()
+	r.pending[address] = time.Now()
+	r.mu.Unlock()
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, wire.CNIPodIP, address)
+	if _, err := r.remotes[n%len(r.remotes)].CoreV1().Pods(bench.PodNamespace).Patch(r.Ctx, pod, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("changing %s: %w", pod, err)
+	}
+	return nil
+}
+
+// see notes when a change is first in a policy.
+func (r *run) see(w watch.Interface) {
+	for event := range w.ResultChan() {
+		policy, ok := event.Object.(*networkingv1.NetworkPolicy)
+		if !ok {
+			continue
+		}
+		now := time.Now()
+		r.mu.Lock()
+		for _, a := range addresses(policy) {
+			if since, ok := r.pending[a]; ok {
+				r.took = append(r.took, now.Sub(since))
+				delete(r.pending, a)
+			}
+		}
+		r.mu.Unlock()
+	}
+}

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint/query"
+)
+
+// printEndpoints prints endpoints as calicoq does, one on each line, or with more about each.
+func (d *deps) printEndpoints(all []query.Endpoint, wide bool) {
+	if !wide {
+		for _, e := range all {
+			fmt.Fprintln(d.out, "  "+e.Title(shown(e.ID)))
+		}
+		return
+	}
+	if len(all) == 0 {
+		return
+	}
+	rows := [][]cell{cells("  ENDPOINT", "CLUSTER", "ADDRESSES", "NODE", "SERVICE-ACCOUNT", "AGE")}
+	for _, e := range all {
+		rows = append(rows, d.wideRow("  ", e))
+	}
+	t := table{d: d}
+	t.print(rows)
+}
+
+func (d *deps) wideRow(indent string, e query.Endpoint) []cell {
+	row := cells(indent+e.Title(shown(e.ID)), e.Cluster, cmp.Or(strings.Join(e.Addresses, ","), "-"), orDash(shown(e.Node)), orDash(shown(e.ServiceAccount)), d.howOld(e))
+	if e.StaleSince != nil {
+		row[len(row)-1].tone = warn
+	}
+	return row
+}
+
+// howOld is the age of what is known of an endpoint.
+func (d *deps) howOld(e query.Endpoint) string {
+	if e.StaleSince == nil {
+		return "live"
+	}
+	return age(d.clock.Now(), e.StaleSince.Time)
+}
+
+// printEndpoint prints what calicoq endpoint does.
+func (d *deps) printEndpoint(x query.Explanation, wide bool) {
+	fmt.Fprintln(d.out, x.Endpoint.Title(shown(x.Endpoint.Short())))
+	if wide {
+		fmt.Fprintf(d.out, "  Cluster %s, node %s, addresses %s, %s\n", x.Endpoint.Cluster, orDash(shown(x.Endpoint.Node)), strings.Join(x.Endpoint.Addresses, ","), d.howOld(x.Endpoint))
+	}
+	d.heading("Policies", len(x.Policies))
+	for _, p := range x.Policies {
+		fmt.Fprintf(d.out, "    Policy %q (selector %s)%s\n", p.Namespace+"/"+p.Name, quoted(p.Selector), since(p.Because, wide))
+	}
+	d.heading("Profiles", len(x.Profiles))
+	for _, name := range x.Profiles {
+		fmt.Fprintf(d.out, "    Profile %q\n", name)
+	}
+	d.heading("Endpoint sets", len(x.EndpointSets))
+	for _, s := range x.EndpointSets {
+		fmt.Fprintf(d.out, "    EndpointSet %q (selector %s)%s\n", s.Name, quoted(s.Selector), since(s.Because, wide))
+	}
+	d.heading("Rule matches", len(x.RuleMatches))
+	for _, m := range x.RuleMatches {
+		fmt.Fprintf(d.out, "    Policy %q %s\n", m.Policy, ruleMatch(m, wide))
+	}
+}
+
+func (d *deps) heading(name string, n int) {
+	if n > 0 {
+		fmt.Fprintf(d.out, "  %s:\n", name)
+	}
+}
+
+// quoted is a selector in quotes. It may have quotes in it: calicoq escapes none, and nor do we.
+func quoted(selector string) string { return `"` + shown(selector) + `"` }
+
+// ruleMatch says which part of a rule matches, as calicoq does.
+func ruleMatch(m query.Match, wide bool) string {
+	direction, not := "inbound", ""
+	if m.Direction == v1alpha1.PolicyTypeEgress {
+		direction = "outbound"
+	}
+	if m.Not {
+		not = "!"
+	}
+	text := fmt.Sprintf("%s rule %d %s%s match", direction, m.Rule, not, m.Side)
+	if m.Selector != "" {
+		text += "; selector " + quoted(m.Selector)
+	}
+	if len(m.Nets) > 0 {
+		text += "; nets " + strings.Join(m.Nets, ", ")
+	}
+	if len(m.NotNets) > 0 {
+		text += "; not nets " + strings.Join(m.NotNets, ", ")
+	}
+	if m.Selector == "" && len(m.Nets)+len(m.NotNets) == 0 {
+		text += "; any address"
+	}
+	return text + since(m.Because, wide)
+}
+
+// since are the labels that decided.
+func since(because []query.Label, wide bool) string {
+	if !wide || len(because) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, l := range because {
+		if l.Missing {
+			parts = append(parts, "no "+shown(l.Name))
+		} else {
+			parts = append(parts, fmt.Sprintf("%s=%s", shown(l.Name), shown(l.Value)))
+		}
+	}
+	return "; because " + strings.Join(parts, ", ")
+}

@@ -1,0 +1,416 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint/calico"
+	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/manager"
+)
+
+// field is a fleet with endpoints: a local cluster, which is in it, and alpha, with a namespace of the same name in both.
+type field struct {
+	*desk
+	namespace string
+	port      int // that the manager answers at
+}
+
+func newField(t *testing.T) *field {
+	t.Helper()
+	primary := fleettest.Use(t, "primary")
+	primary.Install(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml", "../../config/endpoints/rbac.yaml")
+	f := &field{desk: &desk{t: t, local: fmt.Sprintf("desk-%d", desks.Add(1)), here: asAdmin(t, "primary")}, port: freePort(t)}
+	t.Cleanup(f.removeClusters)
+	fleettest.Background(t, "the manager", func(ctx context.Context) error {
+		return manager.Run(ctx, manager.Options{
+			ClusterName: f.local, ProbeInterval: time.Second, MetricsAddr: "0", ProbeAddr: "0",
+			Endpoints: true, QueryAddr: net.JoinHostPort("127.0.0.1", strconv.Itoa(f.port)),
+			Config: primary.TokenConfig(primary.Token(t, v1alpha1.Namespace, "hawser", time.Hour)), Log: logr.Discard(),
+		})
+	})
+	t.Cleanup(f.removeClusters)
+	fleettest.Eventually(t, patience, func() error {
+		_, err := getCluster(t.Context(), f.here.Client, f.local)
+		return err
+	})
+	f.namespace = "shop-" + f.local
+	for _, name := range []string{"primary", "alpha"} {
+		f.make(asAdmin(t, name), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace, Labels: map[string]string{"team": "shop"}}})
+	}
+	f.must("join", "alpha", "--remote-context", "alpha", "--capabilities", "endpoints")
+	rc := f.get("alpha")
+	before := rc.DeepCopy()
+	rc.Spec.EndpointCIDRs = []string{"10.4.0.0/16"}
+	if err := f.here.Client.Patch(t.Context(), rc, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	f.pod("primary", "front", "10.1.0.1", "app=front")
+	f.pod("alpha", "web-1", "10.4.0.1", "app=web")
+	f.pod("alpha", "web-2", "10.4.0.2", "app=web", "canary=yes")
+	return f
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// make makes an object that goes when the test ends.
+func (f *field) make(there *cluster, o client.Object) {
+	f.t.Helper()
+	if err := there.Client.Create(f.t.Context(), o); err != nil {
+		if apierrors.IsAlreadyExists(err) {
+			return
+		}
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = there.Client.Delete(ctx, o, client.GracePeriodSeconds(0))
+	})
+}
+
+// pod makes a pod that runs, as far as the API server knows.
+func (f *field) pod(cluster, name, ip string, labels ...string) {
+	f.t.Helper()
+	there := asAdmin(f.t, cluster)
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name, Labels: map[string]string{}},
+		Spec:       corev1.PodSpec{NodeName: "node-1", Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+	}
+	for _, l := range labels {
+		key, value, _ := strings.Cut(l, "=")
+		p.Labels[key] = value
+	}
+	fleettest.Eventually(f.t, patience, func() error { // its service account is being made
+		return client.IgnoreAlreadyExists(there.Client.Create(f.t.Context(), p.DeepCopy()))
+	})
+	if err := there.Client.Get(f.t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
+		f.t.Fatal(err)
+	}
+	p.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}}
+	if err := there.Client.Status().Update(f.t.Context(), p); err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = there.Client.Delete(ctx, p, client.GracePeriodSeconds(0))
+	})
+}
+
+// says runs a command and returns what it printed, with names in the place of those that differ from run to run.
+func (f *field) says(args ...string) outcome {
+	f.t.Helper()
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "SHOP", f.namespace)
+	}
+	got := f.run(args...)
+	name := strings.NewReplacer(f.namespace, "SHOP", f.local, "HOME", f.get("alpha").Status.ClusterID, "ALPHA-ID", f.get(f.local).Status.ClusterID, "HOME-ID")
+	return outcome{name.Replace(got.Out), name.Replace(got.Err), got.Code}
+}
+
+// scoped is a selector of the test's own namespace.
+func (f *field) scoped(text string) string {
+	return `projectcalico.org/namespace == "SHOP" && ` + text
+}
+
+func TestEndpointsAreAskedFor(t *testing.T) {
+	f := newField(t)
+	policy := &v1alpha1.FederatedNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "front"}}
+	policy.Spec.Selector = `app == "front"`
+	policy.Spec.Clusters = v1alpha1.ClusterScope{All: true}
+	policy.Spec.Ingress = []v1alpha1.FederatedRule{
+		{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new(`app == "web"`), NotSelector: new(`has(canary)`)}},
+		{Action: "Allow", Source: &v1alpha1.FederatedPeer{Nets: []string{"10.4.0.0/31"}}},
+	}
+	f.make(f.here, policy)
+	f.make(f.here, &v1alpha1.EndpointSet{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}, Spec: v1alpha1.EndpointSetSpec{
+		Selector: `pcns.team == "shop" && has(canary)`, Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
+	}})
+
+	for _, test := range []struct {
+		name string
+		args []string
+		want outcome
+	}{
+		{"eval", []string{"endpoints", "eval", f.scoped(`has(app)`), "--from", "self"}, outcome{Out: `Endpoints matching selector projectcalico.org/namespace == "SHOP" && has(app):
+  Workload endpoint node-1/k8s/SHOP.front/eth0
+  Workload endpoint alpha/node-1/k8s/SHOP.web-1/eth0
+  Workload endpoint alpha/node-1/k8s/SHOP.web-2/eth0
+`}},
+		{"eval of nothing", []string{"endpoints", "eval", f.scoped(`app == "nobody"`), "--from", "self"}, outcome{Out: `Endpoints matching selector projectcalico.org/namespace == "SHOP" && app == "nobody":
+`}},
+		{"set", []string{"endpoints", "set", "SHOP", "--from", "self"}, outcome{Out: `Endpoints in EndpointSet "SHOP" (selector "pcns.team == "shop" && has(canary)"):
+  Workload endpoint alpha/node-1/k8s/SHOP.web-2/eth0
+`}},
+		{"explain", []string{"endpoints", "explain", "alpha/SHOP/web-2", "--from", "self"}, outcome{Out: `Policies and profiles for endpoints matching "alpha/SHOP/web-2":
+Workload endpoint alpha/k8s/SHOP.web-2/eth0
+  Profiles:
+    Profile "alpha/kns.SHOP"
+    Profile "alpha/ksa.SHOP.default"
+  Endpoint sets:
+    EndpointSet "SHOP" (selector "(pcns.team == "shop" && has(canary))")
+  Rule matches:
+    Policy "SHOP/front" inbound rule 1 source match; selector "(projectcalico.org/namespace == "SHOP" && app == "web")"
+    Policy "SHOP/front" inbound rule 1 !source match; selector "has(canary)"
+`}},
+		{"host, with why", []string{"endpoints", "host", "node-1", "--from", "self", "-o", "wide"}, outcome{Out: `Policies and profiles for each endpoint on host "node-1":
+Workload endpoint k8s/SHOP.front/eth0
+  Cluster HOME, node node-1, addresses 10.1.0.1, live
+  Policies:
+    Policy "SHOP/front" (selector "(projectcalico.org/namespace == "SHOP" && app == "front")"); because app=front, projectcalico.org/namespace=SHOP
+  Profiles:
+    Profile "kns.SHOP"
+    Profile "ksa.SHOP.default"
+`}},
+		{"policy", []string{"policy", "explain", "front", "-n", "SHOP", "--from", "self"}, outcome{Out: `Policy "SHOP/front" applies to these endpoints:
+  Workload endpoint node-1/k8s/SHOP.front/eth0; selector "(projectcalico.org/namespace == "SHOP" && app == "front")"
+
+Endpoints matching Policy "SHOP/front" rules:
+  Workload endpoint alpha/node-1/k8s/SHOP.web-1/eth0
+    inbound rule 1 source match; selector "(projectcalico.org/namespace == "SHOP" && app == "web")"
+  Workload endpoint alpha/node-1/k8s/SHOP.web-2/eth0
+    inbound rule 1 source match; selector "(projectcalico.org/namespace == "SHOP" && app == "web")"
+    inbound rule 1 !source match; selector "has(canary)"
+  Any address
+    inbound rule 2 source match; nets 10.4.0.0/31
+`}},
+		{"a pod that is not there", []string{"endpoints", "explain", "SHOP/nobody", "--from", "self"}, outcome{Out: `Policies and profiles for endpoints matching "SHOP/nobody":
+`, Err: `there is no endpoint SHOP/nobody in cluster "HOME": a pod counts once it has an address, unless it uses its host's network or has ended
+`, Code: exitFailed}},
+		{"json", []string{"endpoints", "eval", f.scoped(`has(canary)`), "--from", "self", "-o", "json"}, outcome{Out: `{
+  "from": "self",
+  "clusters": [
+    {
+      "name": "alpha",
+      "id": "ALPHA-ID",
+      "local": false,
+      "synced": true
+    },
+    {
+      "name": "HOME",
+      "id": "HOME-ID",
+      "local": true,
+      "labels": {
+        "app.kubernetes.io/managed-by": "hawser"
+      },
+      "synced": true
+    }
+  ],
+  "gaps": [],
+  "selector": "projectcalico.org/namespace == \"SHOP\" && has(canary)",
+  "endpoints": [
+    {
+      "id": "alpha/node-1/k8s/SHOP.web-2/eth0",
+      "cluster": "alpha",
+      "local": false,
+      "kind": "Pod",
+      "namespace": "SHOP",
+      "name": "web-2",
+      "node": "node-1",
+      "serviceAccount": "default",
+      "addresses": [
+        "10.4.0.2"
+      ],
+      "labels": {
+        "app": "web",
+        "canary": "yes",
+        "hawser.io/cluster": "alpha",
+        "hawser.io/cluster-id": "ALPHA-ID",
+        "pcns.kubernetes.io/metadata.name": "SHOP",
+        "pcns.projectcalico.org/name": "SHOP",
+        "pcns.team": "shop",
+        "pcsa.projectcalico.org/name": "default",
+        "projectcalico.org/namespace": "SHOP",
+        "projectcalico.org/orchestrator": "k8s",
+        "projectcalico.org/serviceaccount": "default"
+      }
+    }
+  ]
+}
+`}},
+		{"a malformed selector", []string{"endpoints", "eval", `app = "web"`}, outcome{Err: `hawser: parsing the selector at column 5: expected ==, !=, in, not in, contains, starts with or ends with after the label "app", found a single = (equality is written ==)
+app = "web"
+    ^
+See ` + "`hawser endpoints eval --help`.\n", Code: exitUsage}},
+		{"a cluster that is not there", []string{"endpoints", "eval", "all()", "--cluster", "gone"}, outcome{Err: "hawser: there is no RemoteCluster \"gone\": hawser clusters lists them\nSee `hawser endpoints eval --help`.\n", Code: exitUsage}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, f.says(test.args...)); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+
+	t.Run("eval, with more about each", func(t *testing.T) {
+		got := f.says("endpoints", "eval", f.scoped(`app == "web"`), "--cluster", "alpha", "--from", "self", "-o", "wide")
+		lines := strings.Split(got.Out, "\n")
+		want := "Workload endpoint alpha/node-1/k8s/SHOP.web-2/eth0 alpha 10.4.0.2 node-1 default live"
+		if len(lines) != 5 || strings.Join(strings.Fields(lines[3]), " ") != want || strings.Fields(lines[1])[2] != "ADDRESSES" {
+			t.Errorf("it prints\n%s", got.Out)
+		}
+	})
+	t.Run("addresses", func(t *testing.T) { f.checkAddresses(t) })
+
+	// What is missing is named, in the words of calicoq, and changes the exit code.
+	f.pod("alpha", "outside", "10.5.0.9", "app=web")
+	f.make(f.here, &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "dead"}, Spec: v1alpha1.RemoteClusterSpec{
+		Server: "https://127.0.0.1:1", Auth: v1alpha1.Auth{Type: v1alpha1.AuthBearerToken}, Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}, EndpointCIDRs: []string{"10.6.0.0/16"},
+	}})
+	t.Run("gaps", func(t *testing.T) {
+		got := f.says("endpoints", "eval", f.scoped(`app == "web"`), "--from", "self")
+		if got.Code != exitFailed || strings.Count(got.Out, "\n") != 3 {
+			t.Errorf("exit code %d, and it prints\n%s", got.Code, got.Out)
+		}
+		wantText(t, "stderr", got.Err, "The following problems were encountered connecting to the remote clusters\nwhich may have resulted in incomplete data:\n",
+			"-  RemoteCluster(alpha): addresses outside of spec.endpointCIDRs, as 10.5.0.9 of pod SHOP/outside\n", "-  RemoteCluster(dead): connection to remote cluster failed: ")
+	})
+	t.Run("the manager", func(t *testing.T) { f.askTheManager(t) })
+}
+
+// askTheManager asks by a port-forward, with no more than the roles that we ship for it.
+func (f *field) askTheManager(t *testing.T) {
+	kubelet := startKubelet(t, f)
+	kubelet.managerPod("hawser-0")
+	viewer := f.viewer(t)
+	ask := func(args ...string) (Evaluated, outcome) {
+		got := asPerson(viewer, append([]string{"endpoints", "eval", strings.ReplaceAll(f.scoped(`app == "web"`), "SHOP", f.namespace), "--query-port", strconv.Itoa(f.port), "-o", "json"}, args...)...)
+		var e Evaluated
+		if err := json.Unmarshal([]byte(got.Out), &e); err != nil && got.Out != "" {
+			t.Fatalf("%v: %s", err, got.Out)
+		}
+		return e, got
+	}
+	var e Evaluated
+	fleettest.Eventually(t, patience, func() error {
+		var got outcome
+		if e, got = ask("--from", "manager"); len(e.Endpoints) != 2 {
+			return fmt.Errorf("it knows %d endpoints, and says %s", len(e.Endpoints), got.Err)
+		}
+		return nil
+	})
+	if e.From != fromManager || e.Endpoints[1].ID != "alpha/node-1/k8s/"+f.namespace+".web-2/eth0" || e.Clusters[0].Replica != "hawser-0" {
+		t.Errorf("the manager's answer is %+v", e)
+	}
+
+	self := f.run("endpoints", "eval", strings.ReplaceAll(f.scoped(`app == "web"`), "SHOP", f.namespace), "--from", "self", "-o", "json")
+	var by Evaluated
+	if err := json.Unmarshal([]byte(self.Out), &by); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(by.Endpoints, e.Endpoints); diff != "" {
+		t.Errorf("the manager knows other endpoints than oneself finds: %s", diff)
+	}
+
+	// A replica that does not answer is named; and where none does, oneself asks.
+	kubelet.managerPod("hawser-1")
+	e, got := ask()
+	if got.Code != exitFailed || len(e.Endpoints) != 2 || !strings.Contains(got.Err, "-  Manager(hawser-1): asking pod hawser-1 at port "+strconv.Itoa(f.port)+" (does it run with --endpoints?): ") {
+		t.Errorf("exit code %d with one replica of two: %s", got.Code, got.Err)
+	}
+	f.port = 1
+	if _, got := ask("--from", "manager"); got.Code != exitFailed || !strings.Contains(got.Err, "hawser: no manager answers: asking pod hawser-0 at port 1") || !strings.Contains(got.Err, "connection refused") {
+		t.Errorf("exit code %d without a manager: %s", got.Code, got.Err)
+	}
+	if _, got := ask("--from", "auto"); !strings.Contains(got.Err, "the clusters are asked directly: no manager answers") || !strings.Contains(got.Err, "RemoteCluster(alpha): connection to remote cluster failed: ") {
+		t.Errorf("exit code %d by oneself, without the right to read credentials: %s", got.Code, got.Err)
+	}
+}
+
+// viewer is somebody with the roles for people who look, and for those who ask for endpoints.
+func (f *field) viewer(t *testing.T) *cluster {
+	t.Helper()
+	primary := fleettest.Use(t, "primary")
+	primary.ServiceAccount(t, f.namespace, "looker")
+	subject := []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: f.namespace, Name: "looker"}}
+	f.make(f.here, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}, Subjects: subject,
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "hawser-viewer"}})
+	for _, role := range []string{"hawser-viewer", "hawser-endpoints-viewer"} {
+		f.make(f.here, &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: role + "-" + f.namespace}, Subjects: subject,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role}})
+	}
+	return reach(t, primary.TokenConfig(primary.Token(t, f.namespace, "looker", time.Hour)))
+}
+
+// asPerson runs a command as somebody in the local cluster.
+func asPerson(person *cluster, args ...string) outcome {
+	var out, stderr bytes.Buffer
+	d := &deps{in: strings.NewReader(""), out: &out, err: &stderr, clock: clock.RealClock{}, connect: func(_, context string) (*cluster, error) {
+		if context != "" {
+			return nil, errors.New("no such context")
+		}
+		return person, nil
+	}}
+	code := d.run(context.Background(), append([]string{"hawser"}, args...))
+	return outcome{out.String(), stderr.String(), code}
+}
+
+// checkAddresses looks at clusters whose ranges collide, and at pools of Calico.
+func (f *field) checkAddresses(t *testing.T) {
+	alpha := asAdmin(t, "alpha")
+	for _, n := range []struct {
+		there *cluster
+		cidr  string
+	}{{f.here, "10.4.7.0/24"}, {alpha, "10.4.0.0/16"}} {
+		f.make(n.there, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "ranged-" + f.local}, Spec: corev1.NodeSpec{PodCIDR: n.cidr, PodCIDRs: []string{n.cidr}}})
+	}
+	got := f.says("check", "addresses")
+	if got.Code != exitFailed {
+		t.Errorf("exit code %d with ranges that overlap", got.Code)
+	}
+	wantText(t, "the findings", got.Out, "pods of HOME and pods of alpha have the same addresses: 10.4.7.0/24", "repair: give one of the clusters other addresses",
+		"endpointCIDRs of alpha let it contribute addresses of the pods of HOME: 10.4.7.0/24",
+	)
+
+	fleettest.Use(t, "primary").Install(t, "../../endpoint/calico/testdata/ippools.projectcalico.org.yaml")
+	pool, err := calico.Write(calico.IPPools, metav1.ObjectMeta{Name: "default-" + f.local}, calico.IPPoolSpec{CIDR: "10.1.0.0/16", NATOutgoing: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.make(f.here, pool)
+	got = f.says("check", "addresses", "--manifests", f.local)
+	want := `---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata:
+  name: remote-alpha-10-4-0-0-16
+spec:
+  cidr: 10.4.0.0/16
+  disabled: true
+`
+	if diff := cmp.Diff(outcome{Out: want}, got); diff != "" {
+		t.Errorf("the manifests (-want +got)\n%s", diff)
+	}
+	f.make(f.here, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "projectcalico.org/v3", "kind": "IPPool", "metadata": map[string]any{"name": "remote-alpha-10-4-0-0-16"},
+		"spec": map[string]any{"cidr": "10.4.0.0/16", "disabled": true}}})
+	if got := f.says("check", "addresses"); got.Code != exitOK || strings.Contains(got.Out, "error ") {
+		t.Errorf("exit code %d after all was repaired:\n%s", got.Code, got.Out)
+	}
+}

@@ -1,0 +1,151 @@
+package federatednetworkpolicy_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint/policy"
+	"github.com/hawser-io/hawser/endpoint/publish"
+)
+
+func TestAPolicyFollowsThePodsOfARemoteCluster(t *testing.T) {
+	s := newScene(t)
+	web := s.pod("web", "web", "10.1.0.1")
+	s.pod("db", "db", "10.1.0.9")
+	s.pod("stranger", "web", "10.2.0.1") // outside of what its cluster may contribute
+	p := s.policy(v1alpha1.FederatedNetworkPolicySpec{
+		Selector: "role == 'shop'", Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
+		Ingress: []v1alpha1.FederatedRule{
+			{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}},
+			{Action: "Allow", Source: &v1alpha1.FederatedPeer{Nets: []string{"192.0.2.0/24"}}},
+		},
+		Egress: []v1alpha1.FederatedRule{{Action: "Allow", Protocol: "TCP", Destination: &v1alpha1.FederatedPeer{
+			NotSelector: new("app == 'web'"), Ports: []intstr.IntOrString{intstr.FromString("web")},
+		}}},
+	})
+	closed, rules := "shop.closed for role=shop:", "shop.rules for role=shop: from 192.0.2.0/24"
+	s.has(closed, rules, "shop.peers-alpha for role=shop: from 10.1.0.1/32 to 10.1.0.9/32 :8080")
+	now := s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+	if now.Status.Endpoints != 2 || now.Status.Addresses != 2 || len(now.Status.Clusters) != 1 || now.Status.Clusters[0].Objects != 1 {
+		t.Errorf("the status is %+v", now.Status)
+	}
+
+	s.move(web, "10.1.0.2")
+	s.has(closed, rules, "shop.peers-alpha for role=shop: from 10.1.0.2/32 to 10.1.0.9/32 :8080")
+
+	before := web.DeepCopy()
+	web.Labels["app"] = "api"
+	if err := s.remote.Patch(t.Context(), web, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	s.has(closed, rules, "shop.peers-alpha for role=shop: to 10.1.0.2/32 10.1.0.9/32 :8080")
+
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Ingress[1].Source.Selector = new("app =") })
+	s.has(closed, "shop.peers-alpha for role=shop: to 10.1.0.2/32 10.1.0.9/32 :8080")
+	s.says(p, metav1.ConditionFalse, publish.ReasonSelectorInvalid, "spec.ingress[1].source.selector", "app =\n    ^")
+
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Selector = "role contains 'shop'" })
+	s.has(closed)
+	s.says(p, metav1.ConditionFalse, publish.ReasonSelectorInvalid, "spec.selector: role contains", "stay closed")
+
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) {
+		spec.Selector, spec.Ingress, spec.Egress = "", nil, []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{ServiceAccounts: &v1alpha1.ServiceAccountMatch{Names: []string{"a"}}}}}
+	})
+	s.has("shop.closed for <none>:")
+	s.says(p, metav1.ConditionFalse, policy.ReasonNotExpressible, "spec.egress[0].source.serviceAccounts.names")
+
+	if err := s.admin.Delete(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	s.has()
+}
+
+func TestAnEntryOfTheStatusThatIsTakenAwayComesBack(t *testing.T) {
+	s := newScene(t)
+	s.pod("web", "web", "10.1.0.1")
+	p := s.policy(v1alpha1.FederatedNetworkPolicySpec{
+		Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
+		Ingress:  []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}}},
+	})
+	now := s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+	before := now.DeepCopy()
+	now.Status.Clusters = nil
+	if err := s.admin.Status().Patch(t.Context(), now, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if err := s.admin.Get(t.Context(), client.ObjectKeyFromObject(p), now); err != nil {
+			return err
+		}
+		if len(now.Status.Clusters) != 1 || now.Status.Clusters[0].Endpoints != 1 {
+			return fmt.Errorf("the status has %+v", now.Status.Clusters)
+		}
+		return nil
+	})
+}
+
+func TestAnObjectThatIsNotOursIsRefusedAndLeft(t *testing.T) {
+	s := newScene(t)
+	s.pod("web", "web", "10.1.0.1")
+	theirs := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "shop.peers-alpha"}}
+	if err := s.admin.Create(t.Context(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	p := s.policy(v1alpha1.FederatedNetworkPolicySpec{
+		Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
+		Ingress:  []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}}},
+	})
+	s.says(p, metav1.ConditionFalse, publish.ReasonOutputsRefused, "shop.peers-alpha")
+	s.has("shop.closed for <none>:", "shop.peers-alpha for <none>:")
+	if err := s.admin.Delete(t.Context(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	s.has("shop.closed for <none>:", "shop.peers-alpha for <none>: from 10.1.0.1/32")
+}
+
+func TestNothingIsMadeWhileNobodyKeepsAuthorsWithinTheirRights(t *testing.T) {
+	s := newScene(t)
+	s.authors.unbounded.Store(true)
+	s.pod("web", "web", "10.1.0.1")
+	p := s.policy(v1alpha1.FederatedNetworkPolicySpec{
+		Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
+		Ingress:  []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}}},
+	})
+	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonAuthorsUnbounded, "nothing new is made")
+	s.has()
+	s.authors.unbounded.Store(false)
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Selector = "a == 'b'" }) // it would be looked at within 30 s
+	s.has("shop.closed for a=b:", "shop.peers-alpha for a=b: from 10.1.0.1/32")
+}
+
+func TestThePolicysOwnClusterCanBeAskedForOnceItIsKnown(t *testing.T) {
+	s := newScene(t)
+	s.pod("web", "web", "10.1.0.1")
+	p := s.policy(v1alpha1.FederatedNetworkPolicySpec{
+		Selector: "hawser.io/cluster == 'here' && hawser.io/cluster-id == 'its-id'", Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
+		Ingress: []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}}},
+	})
+	s.says(p, metav1.ConditionFalse, policy.ReasonNotExpressible, "spec.selector", "RemoteCluster")
+	s.has()
+	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "here"}}
+	rc.Spec.Auth.Type = v1alpha1.AuthInCluster
+	if err := s.admin.Create(t.Context(), rc); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.admin.Delete(context.Background(), rc) })
+	s.says(p, metav1.ConditionFalse, policy.ReasonNotExpressible, "spec.selector", "the id of the local cluster is not known")
+	before := rc.DeepCopy()
+	rc.Status.ClusterID = "its-id"
+	if err := s.admin.Status().Patch(t.Context(), rc, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	s.has("shop.closed for <none>:", "shop.peers-alpha for <none>: from 10.1.0.1/32")
+	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+}

@@ -1,0 +1,101 @@
+package guard_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/authors"
+	"github.com/hawser-io/hawser/internal/guard"
+	"github.com/hawser-io/hawser/internal/rbac"
+)
+
+func TestMain(m *testing.M) { os.Exit(fleettest.Run(m, "primary")) }
+
+// TestAPolicyThatWasWeakenedIsNone reads as the manager does, by the role that it has.
+func TestAPolicyThatWasWeakenedIsNone(t *testing.T) {
+	cluster := fleettest.Use(t, "primary")
+	cluster.Install(t, "../../config/rbac/manager.yaml", "../../config/endpoints/rbac.yaml")
+	admin, err := client.New(cluster.AdminConfig(), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager, err := client.New(cluster.TokenConfig(cluster.Token(t, v1alpha1.Namespace, rbac.Account, time.Hour)), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policyThere, bindingThere := authors.Objects()[0].(*admissionv1.ValidatingAdmissionPolicy), authors.Objects()[1].(*admissionv1.ValidatingAdmissionPolicyBinding)
+	missing := func(words string) {
+		t.Helper()
+		err := guard.Federation(manager, clock.RealClock{}).Missing(t.Context())
+		switch {
+		case words == "" && err != nil:
+			t.Errorf("it is in force: %v", err)
+		case words != "" && (err == nil || !strings.Contains(err.Error(), words) || !strings.HasSuffix(err.Error(), "apply config/endpoints, or the chart with endpoints.enabled")):
+			t.Errorf("got %v, want %q, and what to do", err, words)
+		}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing(`ValidatingAdmissionPolicy "hawser-federation-authors" is missing`)
+	must(admin.Create(t.Context(), policyThere))
+	missing(`ValidatingAdmissionPolicyBinding "hawser-federation-authors" is missing`)
+	must(admin.Create(t.Context(), bindingThere))
+	missing("")
+
+	update := func(obj client.Object, change func()) {
+		t.Helper()
+		fleettest.Eventually(t, 10*time.Second, func() error { // the API server writes what it thinks of the policy into its status
+			if err := admin.Get(t.Context(), client.ObjectKeyFromObject(obj), obj); err != nil {
+				return err
+			}
+			change()
+			return admin.Update(t.Context(), obj)
+		})
+	}
+	whole := policyThere.DeepCopy()
+	for name, weaken := range map[string]func(*admissionv1.ValidatingAdmissionPolicySpec){
+		"asks for less":    func(s *admissionv1.ValidatingAdmissionPolicySpec) { s.Validations = s.Validations[:3] },
+		"is about another": func(s *admissionv1.ValidatingAdmissionPolicySpec) { s.Variables[4].Expression = "[['', 'x', '', '']]" },
+		"leaves a kind out": func(s *admissionv1.ValidatingAdmissionPolicySpec) {
+			s.MatchConstraints.ResourceRules[0].Resources = []string{"endpointsets"}
+		},
+		"leaves namespaces out": func(s *admissionv1.ValidatingAdmissionPolicySpec) {
+			s.MatchConstraints.NamespaceSelector.MatchLabels = map[string]string{"a": "b"}
+		},
+		"leaves updates out": func(s *admissionv1.ValidatingAdmissionPolicySpec) {
+			s.MatchConstraints.ResourceRules[0].Operations = []admissionv1.OperationType{"CREATE"}
+		},
+		"leaves some out by a filter": func(s *admissionv1.ValidatingAdmissionPolicySpec) { s.MatchConditions[0].Expression = "false" },
+		"lets pass what it cannot do": func(s *admissionv1.ValidatingAdmissionPolicySpec) { s.FailurePolicy = new(admissionv1.Ignore) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			update(policyThere, func() {
+				whole.Spec.DeepCopyInto(&policyThere.Spec)
+				weaken(&policyThere.Spec)
+			})
+			missing("is not Hawser's")
+		})
+	}
+	update(policyThere, func() { whole.Spec.DeepCopyInto(&policyThere.Spec) })
+	missing("")
+	update(bindingThere, func() { bindingThere.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Audit} })
+	missing("does not put it in force for every object")
+	update(bindingThere, func() {
+		bindingThere.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Deny}
+		bindingThere.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}}
+	})
+	missing("does not put it in force for every object")
+}
