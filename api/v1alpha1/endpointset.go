@@ -113,7 +113,7 @@ type Staleness struct {
 }
 
 // EndpointOutput is one thing that is made of the addresses. The names of the objects are
-// <set>-<output>-<cluster> and, where one object cannot hold all, -2, -3 and so on.
+// <set>-<output>-<cluster> and, where one object cannot hold all, end in .2, .3 and so on.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.networkPolicy) ? 1 : 0) + (has(self.calicoNetworkSet) ? 1 : 0) + (has(self.ciliumCIDRGroup) ? 1 : 0) + (has(self.configMap) ? 1 : 0) == 1",message="an output is exactly one of networkPolicy, calicoNetworkSet, ciliumCIDRGroup and configMap"
 type EndpointOutput struct {

@@ -7,7 +7,7 @@ import (
 
 // FederatedNetworkPolicy says which endpoints, of which clusters, pods of its namespace may talk with. Its words are
 // those of Calico's NetworkPolicy. It is rendered to what the local cluster's network enforces; what that cannot
-// express is refused, with the field named, and then nothing is rendered.
+// express is refused, with the field named, and then that rule allows nothing.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Namespaced,shortName=fnp,categories=hawser
