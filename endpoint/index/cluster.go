@@ -307,13 +307,9 @@ func (r *record) scopes() [4]uint32 {
 
 // fill takes over what no selector asks for, and reports whether it changes what is rendered.
 func (r *record) fill(e *Endpoint) (changed bool) {
-	if r.node == (unique.Handle[string]{}) || r.node.Value() != e.Node {
-		r.node = unique.Make(e.Node)
-	}
 	var room [64]byte
-	if packed := packPorts(room[:0], e.Ports); r.ports == (unique.Handle[string]{}) || r.ports.Value() != string(packed) {
-		r.ports, changed = unique.Make(string(packed)), true
-	}
+	keep(&r.node, append(room[:0], e.Node...))
+	changed = keep(&r.ports, packPorts(room[:0], e.Ports))
 	if len(e.Addresses) == 1 && e.Addresses[0].Addr().Is4() && e.Addresses[0].Bits() == 32 {
 		v4 := e.Addresses[0].Addr().As4()
 		changed = changed || !r.hasV4 || r.v4 != v4
@@ -329,6 +325,15 @@ func (r *record) fill(e *Endpoint) (changed bool) {
 		}
 	}
 	return changed
+}
+
+// keep makes a text that is kept once what it should be, and reports whether it was another.
+func keep(h *unique.Handle[string], text []byte) (changed bool) {
+	if *h != (unique.Handle[string]{}) && h.Value() == string(text) {
+		return false
+	}
+	*h = unique.Make(string(text))
+	return true
 }
 
 // addresses calls yield for each address.

@@ -142,7 +142,7 @@ func (j *joining) stillGood(ctx context.Context) (bool, error) {
 	defer cancel()
 	conn, err := j.d.open(ctx, j.here, rc, j.local)
 	if err != nil {
-		return false, nil //nolint:nilerr // it will be made anew
+		return false, nil // it will be made anew
 	}
 	// With another that is kept the connection goes on, and this one is what the repair is asked for.
 	return conn.State().Condition(v1alpha1.CredentialFresh).Reason != v1alpha1.ReasonInputRefused, nil

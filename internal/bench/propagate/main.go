@@ -142,12 +142,16 @@ func (r *run) federate() (end func(), err error) {
 		}
 	}
 	ctx, stop := context.WithCancel(r.Ctx)
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	config := r.local.TokenConfig(bench.AccountToken(r.Ctx, r.admin, v1alpha1.Namespace, "hawser"))
 	go func() { // ends with ctx
-		ended <- manager.Run(ctx, manager.Options{
+		defer close(ended)
+		err := manager.Run(ctx, manager.Options{
 			ClusterName: bench.Local, ManagementOnly: true, Config: config, Log: logr.Discard(), MetricsAddr: "0", ProbeAddr: "0", Endpoints: true,
 		})
+		if err != nil {
+			r.Say("the manager ended: %s", err)
+		}
 	}()
 	end = func() { stop(); <-ended }
 	err = bench.Until(r.Ctx, "the addresses of all pods in NetworkPolicies", func() bool {
