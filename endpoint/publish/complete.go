@@ -57,9 +57,9 @@ func (a *Asked) absent() map[string]string {
 			all[name] = "it is the local cluster, which is taken by clusters.local: true alone"
 		}
 	}
-	for name, c := range known { // a disabled one would be selected if it were not
+	for name, c := range known { // it would be selected if it were not
 		if c.Gone && Selects(a.Scope, name, c.Labels, c.Local) {
-			all[name] = "it is disabled, or being deleted"
+			all[name] = "it is being deleted"
 		}
 	}
 	return all

@@ -33,7 +33,7 @@ type Cluster struct {
 	Labels map[string]string
 	// Local says that it is the local one.
 	Local bool
-	// Gone says that nothing may be left of it: it is disabled, or being deleted.
+	// Gone says that nothing may be left of it: it is being deleted.
 	Gone bool
 	// Answering says that the connection to it works.
 	Answering bool

@@ -51,19 +51,19 @@ func TestWhatIsSaidOfAnItem(t *testing.T) {
 			asked: Asked{Scope: all, Clusters: []Cluster{remote("a")}, Status: v1alpha1.FederationStatus{Clusters: []v1alpha1.FederatedCluster{{Name: "a", ObservedGeneration: 2, Endpoints: 1, Gaps: []string{"OutsideCIDRs: 10.9.0.1"}}}}},
 			ready: "True", readyReason: v1alpha1.ReasonWritten, complete: "False", completely: ReasonClustersMissing, completeSays: "a: OutsideCIDRs: 10.9.0.1",
 		},
-		"a named cluster is not there, another is disabled, a third is local": {
+		"a named cluster is not there, another is being deleted, a third is local": {
 			asked: Asked{Scope: v1alpha1.ClusterScope{Names: []string{"a", "b", "here"}}, Clusters: []Cluster{{Name: "b", Gone: true}, {Name: "here", Local: true}}, Local: "here"},
 			ready: "True", readyReason: v1alpha1.ReasonWritten, complete: "False", completely: ReasonClustersMissing,
-			completeSays: "a: there is no RemoteCluster of this name; b: it is disabled, or being deleted; here: it is the local cluster, which is taken by clusters.local: true alone",
+			completeSays: "a: there is no RemoteCluster of this name; b: it is being deleted; here: it is the local cluster, which is taken by clusters.local: true alone",
 		},
 		"the local cluster is asked for and nobody follows it": {
 			asked: Asked{Scope: v1alpha1.ClusterScope{Local: true}, Local: "here"},
 			ready: "True", readyReason: v1alpha1.ReasonWritten, complete: "False", completely: ReasonClustersMissing, completeSays: "here: the local cluster is not in the fleet",
 		},
-		"a selector of clusters selects one that is disabled": {
+		"a selector of clusters selects one that is being deleted": {
 			asked: Asked{Scope: v1alpha1.ClusterScope{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"env": "prod"}}}, Clusters: []Cluster{
 				{Name: "a", Labels: map[string]string{"env": "prod"}, Gone: true}, {Name: "b", Labels: map[string]string{"env": "test"}}}},
-			ready: "True", readyReason: v1alpha1.ReasonWritten, complete: "False", completely: ReasonClustersMissing, completeSays: "a: it is disabled",
+			ready: "True", readyReason: v1alpha1.ReasonWritten, complete: "False", completely: ReasonClustersMissing, completeSays: "a: it is being deleted",
 		},
 		"no cluster is selected": {
 			asked: Asked{Scope: all},

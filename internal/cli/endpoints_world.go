@@ -102,24 +102,30 @@ func (d *deps) world(ctx context.Context, here *cluster, f contributors) (query.
 	return w, gaps, nil
 }
 
-// compilePolicy reads a policy. What is wrong with it is a gap; the plan is nil where nothing can be said of it.
+// compilePolicy reads a policy. What is wrong with it, or is more than its target can express, is a gap; the plan is nil
+// where nothing can be said of it.
 func compilePolicy(p *v1alpha1.FederatedNetworkPolicy, local policy.Local) (*policy.Plan, []query.Gap) {
 	plan, err := policy.Compile(p, local)
-	if err == nil {
-		return plan, nil
-	}
-	so := ": the rule allows nothing"
 	if plan == nil {
-		so = ": nothing can be said of the policy"
+		return nil, policyGaps(p, err, v1alpha1.ReasonSpecInvalid, ": nothing can be said of the policy")
 	}
+	const rule = ": the rule allows nothing"
+	_, refused := plan.For(&p.Spec)
+	return plan, append(policyGaps(p, err, v1alpha1.ReasonSpecInvalid, rule), policyGaps(p, refused, policy.ReasonNotExpressible, rule)...)
+}
+
+func policyGaps(p *v1alpha1.FederatedNetworkPolicy, err error, reason, so string) []query.Gap {
 	object := "FederatedNetworkPolicy(" + p.Namespace + "/" + p.Name + ")"
 	var problems policy.Problems
-	if !errors.As(err, &problems) {
-		return plan, []query.Gap{{Object: object, Reason: v1alpha1.ReasonSpecInvalid, Message: oneLine(err.Error())}}
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &problems):
+		return []query.Gap{{Object: object, Reason: reason, Message: oneLine(err.Error())}}
 	}
 	var gaps []query.Gap
 	for _, problem := range problems {
-		gaps = append(gaps, query.Gap{Object: object, Reason: v1alpha1.ReasonSpecInvalid, Message: oneLine(problem.Error()) + so})
+		gaps = append(gaps, query.Gap{Object: object, Reason: reason, Message: oneLine(problem.Error()) + so})
 	}
-	return plan, gaps
+	return gaps
 }

@@ -191,17 +191,20 @@ func TestWhatIsLeftOfClustersIsSwept(t *testing.T) {
 	s.edit(es, func() { es.Spec.Clusters.Names = []string{a, b} }) // no longer selected
 	s.has("", "10.0.0.1/32", "10.1.0.1/32")
 	rb := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: b}}
-	r.forget(b) // as the connection ends
-	s.edit(rb, func() { rb.Spec.Disabled = true })
-	s.has("", "10.0.0.1/32")
-	s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, b+": it is disabled")
+	s.edit(rb, func() { rb.Spec.Disabled = true }) // not heard of, which is no reason to take anything away
 	r.forget(a)
 	if err := s.admin.Delete(t.Context(), &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: a}}); err != nil {
 		t.Fatal(err)
 	}
+	s.has("", "10.1.0.1/32")
+	s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, a+": there is no RemoteCluster")
+	r.forget(b)
+	if err := s.admin.Delete(t.Context(), rb); err != nil {
+		t.Fatal(err)
+	}
 	s.has("")
 	eventually(t, func() error {
-		if es := s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, a+": there is no RemoteCluster"); len(es.Status.Clusters) > 0 {
+		if es := s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, b+": there is no RemoteCluster"); len(es.Status.Clusters) > 0 {
 			return fmt.Errorf("entries are left: %+v", es.Status.Clusters)
 		}
 		return nil
