@@ -105,7 +105,7 @@ func TestGrantsExplain(t *testing.T) {
 	for _, flag := range []string{"--remote-context", "--context"} {
 		got := d.run("grants", "explain", "explained", flag, "alpha")
 		wantText(t, "stdout", got.Out, `namespace "shop" of local cluster "primary", by AccessRequests of that namespace with grant: explained, as hawser-grants/explained-`,
-			"get,list,watch ", "none-of-this-name (missing)", "Where      "+namespace, "Ends       never by itself", "repair: kubectl create clusterrole --verb=VERBS --resource=RESOURCES none-of-this-name")
+			"get,list,watch ", "none-of-this-name (missing)", "Where      "+namespace, "Ends       never by itself", "repair: kubectl --context alpha create clusterrole --verb=VERBS --resource=RESOURCES none-of-this-name")
 		if got.Code != exitFailed {
 			t.Errorf("exit code %d, want 1: something is missing", got.Code)
 		}

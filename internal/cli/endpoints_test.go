@@ -40,7 +40,10 @@ func newField(t *testing.T) *field {
 	primary := fleettest.Use(t, "primary")
 	primary.Install(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml", "../../config/endpoints/rbac.yaml")
 	f := &field{desk: &desk{t: t, local: fmt.Sprintf("desk-%d", desks.Add(1)), here: asAdmin(t, "primary")}, port: freePort(t)}
-	t.Cleanup(f.removeClusters)
+	t.Cleanup(func() { // after the manager, which makes it again while it runs
+		f.removeClusters()
+		_ = f.here.Client.Delete(context.Background(), &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: f.local}})
+	})
 	fleettest.Background(t, "the manager", func(ctx context.Context) error {
 		return manager.Run(ctx, manager.Options{
 			ClusterName: f.local, ProbeInterval: time.Second, MetricsAddr: "0", ProbeAddr: "0",
