@@ -104,6 +104,9 @@ func (d *deps) explainPolicy(ctx context.Context, namespace, name string, f askF
 	if err != nil {
 		return d.unanswered(remoteFlags{}, here, err)
 	}
+	scope := p.Spec.Clusters
+	scope.Local = true // where the pods are that it is for
+	a = a.Within(scope)
 	a.AddGaps(wrong...)
 	x := query.ExplainPolicy(plan, a)
 	warnings := []string{}
