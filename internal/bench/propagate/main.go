@@ -39,7 +39,7 @@ const (
 
 func main() {
 	bench.Main("propagate", []string{"primary", "alpha", "beta"}, func(b *bench.Bench) error {
-		r := &run{Bench: b, pods: bench.Size(pods), pending: map[netip.Addr]time.Time{}}
+		r := &run{Bench: b, pods: bench.Size(pods), pending: map[netip.Addr]change{}, busy: map[int]bool{}}
 		if err := r.fill("alpha", "beta"); err != nil {
 			return err
 		}
@@ -60,9 +60,17 @@ type run struct {
 	remotes []kubernetes.Interface
 
 	mu      sync.Mutex
-	next    uint32                   // address
-	pending map[netip.Addr]time.Time // of changes, and when they were asked for
+	next    uint32                // address
+	pod     int                   // that was changed last
+	pending map[netip.Addr]change // that were not seen yet
+	busy    map[int]bool          // pods that these are of
 	took    []time.Duration
+}
+
+// change is an address that a pod is given, and when it was asked for.
+type change struct {
+	pod int // counted over all clusters
+	at  time.Time
 }
 
 // fill makes the pods of the remote clusters, and lets the local one enter these.
@@ -201,7 +209,7 @@ func (r *run) measure() error {
 	for ; time.Since(begin) < during && len(failed) == 0; n++ {
 		<-tick.C
 		changing.Go(func() { // ends with its request, which has a deadline
-			if err := r.change(n); err != nil {
+			if err := r.change(); err != nil {
 				select {
 				case failed <- err:
 				default:
@@ -231,16 +239,28 @@ func (r *run) measure() error {
 	return nil
 }
 
-// change gives the pods new addresses, one after the other, in turn in each cluster.
-func (r *run) change(n int) error {
-	pod := bench.PodName(n/len(r.remotes)%r.pods + 1)
+// change gives a pod another address: in turn each that has none that was not seen yet.
+func (r *run) change() error {
 	address := r.address()
 	r.mu.Lock()
-	r.pending[address] = time.Now()
+	all := len(r.remotes) * r.pods
+	for range all {
+		r.pod = (r.pod + 1) % all
+		if !r.busy[r.pod] {
+			break
+		}
+	}
+	pod := r.pod
+	if r.busy[pod] {
+		r.mu.Unlock()
+		return errors.New("every pod has a change that was not seen yet")
+	}
+	r.busy[pod], r.pending[address] = true, change{pod, time.Now()}
 	r.mu.Unlock()
+	name, remote := bench.PodName(pod/len(r.remotes)+1), r.remotes[pod%len(r.remotes)]
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, wire.CNIPodIP, address)
-	if _, err := r.remotes[n%len(r.remotes)].CoreV1().Pods(bench.PodNamespace).Patch(r.Ctx, pod, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
-		return fmt.Errorf("changing %s: %w", pod, err)
+	if _, err := remote.CoreV1().Pods(bench.PodNamespace).Patch(r.Ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("changing %s: %w", name, err)
 	}
 	return nil
 }
@@ -255,9 +275,10 @@ func (r *run) see(w watch.Interface) {
 		now := time.Now()
 		r.mu.Lock()
 		for _, a := range addresses(policy) {
-			if since, ok := r.pending[a]; ok {
-				r.took = append(r.took, now.Sub(since))
+			if c, ok := r.pending[a]; ok {
+				r.took = append(r.took, now.Sub(c.at))
 				delete(r.pending, a)
+				delete(r.busy, c.pod)
 			}
 		}
 		r.mu.Unlock()

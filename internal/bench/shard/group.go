@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleet/shard"
+	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/bench"
 )
 
@@ -119,9 +121,14 @@ func (g *group) end() {
 	_ = os.RemoveAll(g.dir)
 }
 
+// look is how often the metrics of the replicas are read, which costs them and this machine more than they do meanwhile.
+const look = 250 * time.Millisecond
+
 // up waits until every connection is up in one of some replicas, and each of these has about its share.
 func (g *group) up(replicas []string) error {
-	return bench.Until(g.Ctx, fmt.Sprintf("%d connections in %v", g.n, replicas), func() bool {
+	ctx, cancel := context.WithTimeout(g.Ctx, 3*time.Minute)
+	defer cancel()
+	return fleettest.Until(ctx, look, bench.Done(func() bool {
 		total := 0
 		for _, r := range replicas {
 			up := len(isUp.FindAllString(g.metrics(r), -1))
@@ -131,7 +138,7 @@ func (g *group) up(replicas []string) error {
 			total += up
 		}
 		return total >= g.n
-	})
+	}))
 }
 
 var (
