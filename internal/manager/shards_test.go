@@ -61,6 +61,10 @@ func divide(t *testing.T, clusters int, replicas ...string) *division {
 		t.Fatal(err)
 	}
 	d.kube, d.program = kube, binary(t)
+	// The name of an earlier test's local cluster: a replica that starts late, when there are clusters, would refuse to take over.
+	if err := kube.CoreV1().ConfigMaps(v1alpha1.Namespace).Delete(t.Context(), v1alpha1.ManagerConfigMap, metav1.DeleteOptions{}); client.IgnoreNotFound(err) != nil {
+		t.Fatal(err)
+	}
 	d.record()
 	for _, r := range replicas {
 		d.local[r] = d.cluster.HTTPProxy(t)
