@@ -15,7 +15,7 @@ BENCHES   := rotation blackhole probe revoke ekstoken ekschain engage cachebytes
 KEEP      ?=
 IMAGE_FLAGS ?=
 VULNDB    ?= https://vuln.go.dev
-# Modules beside the main one, with tests of their own.
+# Modules beside the main one, with tests of their own. They read files of the main one, which Go's test cache does not watch.
 MODULES   := conformance/eks conformance/consumers conformance/dashboards hack/image
 
 DEVFLEET_SOURCES := $(shell find devfleet -type f ! -name '*_test.go' \( -name '*.go' -o -name 'go.*' -o -name build.sh \))
@@ -55,7 +55,7 @@ image: ## Write the container image to dist/image, without a container engine
 .PHONY: test
 test: cc devfleet bin/helm ## Run all tests on real API servers, with the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m $(TESTFLAGS) ./...
-	for module in $(MODULES); do (cd $$module && CGO_ENABLED=1 go test -race -timeout 5m $(TESTFLAGS) ./...); done
+	for module in $(MODULES); do (cd $$module && CGO_ENABLED=1 go test -race -count=1 -timeout 5m $(TESTFLAGS) ./...); done
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser, FUZZTIME each (30s)
