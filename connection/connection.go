@@ -47,10 +47,13 @@ type Spec struct {
 	// Local is the name of the local cluster, by which the remote one keeps the member install.
 	Local string
 	// Release of the chart that declares the cluster, whose values are what mends the connection; nil where none does.
-	Release *advice.Release
+	Release *Release
 	// Checks are what the identity must be allowed to do.
 	Checks []authorizationv1.ResourceAttributes
 }
+
+// Release is one of Hawser's chart.
+type Release = advice.Release
 
 // Options are what a connection takes from its surroundings.
 type Options struct {
@@ -95,6 +98,7 @@ type Connection struct {
 	transport *transport
 	limiter   *limiter
 	probeNow  chan struct{}
+	begun     chan struct{} // holds one signal: the proof of the first credential was the first light probe
 
 	// answering says that the last probe over the live transport succeeded.
 	answering atomic.Bool
@@ -102,7 +106,7 @@ type Connection struct {
 	mu     sync.Mutex
 	spec   Spec
 	pin    string // the cluster that was accepted, where the spec does not say
-	proved *live  // the way of the last proof, until it is swapped in or discarded
+	proved *proof // the last one, until it is swapped in or discarded
 	facts  facts
 	state  State
 }
@@ -128,6 +132,7 @@ func New(spec Spec, source credential.Source, options Options) *Connection {
 		transport: &transport{name: spec.Name},
 		limiter:   newLimiter(),
 		probeNow:  make(chan struct{}, 1),
+		begun:     make(chan struct{}, 1),
 		facts:     facts{own: options.Version},
 	}
 	if last := options.Last; last != nil {
@@ -262,12 +267,19 @@ func (c *Connection) discard(gen *generation) {
 	gen.end(ErrClosed)
 }
 
-func (c *Connection) keepProved(l *live) {
+// proof is the way that a credential was proved by, and what was seen on it.
+type proof struct {
+	live
+	found seen
+	took  time.Duration
+}
+
+func (c *Connection) keepProved(p *proof) {
 	c.mu.Lock()
 	old := c.proved
-	c.proved = l
+	c.proved = p
 	c.mu.Unlock()
-	if old != nil && old.gen != l.gen {
+	if old != nil && old.gen != p.gen {
 		c.discard(old.gen)
 	}
 }
@@ -278,8 +290,32 @@ func (c *Connection) swap(cred credential.Credential) {
 	p := c.proved
 	c.proved = nil
 	c.mu.Unlock()
+	first := c.transport.live.Load() == nil
 	c.transport.swap(&live{p.gen, cred})
+	if first && c.options.Last != nil && !p.found.blind {
+		c.begin(p)
+		return
+	}
 	c.wakeProbe()
+}
+
+// begin takes a proof for the first light probe: it asked the same. Of hundreds of connections that begin at once, as
+// when a replica takes them over from another one, none asks twice.
+func (c *Connection) begin(p *proof) {
+	c.mu.Lock()
+	found := &c.facts.seen
+	found.probed, found.err, found.at = true, nil, c.options.Clock.Now()
+	found.clusterID, found.blind, found.skew = p.found.clusterID, false, p.found.skew
+	c.facts.latency = p.took
+	c.mu.Unlock()
+	c.answering.Store(true)
+	if c.options.Observe != nil {
+		c.options.Observe(Probe{Latency: p.took})
+	}
+	select {
+	case c.begun <- struct{}{}:
+	default: // it cannot be: there is one first credential
+	}
 }
 
 // checkPin compares a cluster's identity with the pinned one, and pins the first where there is none.

@@ -103,15 +103,7 @@ func (a answer) decode(path string, out any) error {
 // pathKubeSystem is where a cluster's identity is read: its UID is the clusterID (KEP-2149 recommends it).
 const pathKubeSystem = "/api/v1/namespaces/kube-system"
 
-// clusterID asks for the cluster's identity; it is empty where the credential may not read it.
-func (c caller) clusterID(ctx context.Context) (string, error) {
-	a, err := c.do(ctx, http.MethodGet, pathKubeSystem, nil)
-	if err != nil {
-		return "", err
-	}
-	return clusterIDOf(a)
-}
-
+// clusterIDOf reads the cluster's identity from its answer; it is empty where the credential may not read it.
 func clusterIDOf(a answer) (string, error) {
 	var ns struct {
 		Kind     string
@@ -158,28 +150,27 @@ func (l link) Prove(ctx context.Context, cred credential.Credential) (credential
 	if err != nil {
 		return credential.Identity{}, err
 	}
-	who, err := l.prove(ctx, caller{gen, cred, l.c.timeout(), l.c.userAgent})
+	p := &proof{live: live{gen, cred}}
+	who, err := l.prove(ctx, caller{gen, cred, l.c.timeout(), l.c.userAgent}, p)
 	if err != nil {
 		l.c.discard(gen)
 		return credential.Identity{}, withoutToken(err, cred)
 	}
-	l.c.keepProved(&live{gen, cred})
+	l.c.keepProved(p)
 	return who, nil
 }
 
-func (l link) prove(ctx context.Context, call caller) (credential.Identity, error) {
+func (l link) prove(ctx context.Context, call caller, p *proof) (credential.Identity, error) {
 	who, err := call.whoAmI(ctx)
 	if err != nil {
 		return who, err
 	}
-	id, err := call.clusterID(ctx)
-	if err != nil {
+	asked := l.c.options.Clock.Now()
+	if err := l.c.light(ctx, call, &p.found); err != nil {
 		return who, err
 	}
-	if err := l.c.checkPin(id); err != nil {
-		return who, err
-	}
-	if b := call.cred.Binding; id == "" && l.c.pinned() && (b == nil || b.Server != call.gen.endpoint.Server) {
+	p.took = l.c.options.Clock.Since(asked)
+	if b := call.cred.Binding; p.found.blind && l.c.pinned() && (b == nil || b.Server != call.gen.endpoint.Server) {
 		return who, &statusError{http.StatusForbidden, pathKubeSystem, "the cluster is pinned, and a new address or credential has to show that it leads there: allow to get namespace kube-system (hawser member manifests)"}
 	}
 	who.Binding = call.gen.binding()

@@ -75,6 +75,10 @@ func (c *Connection) probeLoop(ctx context.Context) {
 				default:
 				}
 			}
+		case <-c.begun:
+			known, count = false, -1 // the next one is full, at a time of its own
+			timer.Reset(time.Duration((0.5 + rand.Float64()/2) * float64(c.options.ProbeInterval)))
+			continue
 		case <-timer.C():
 		}
 		full := count%c.options.FullEvery == 0 && !known || failures > 0
@@ -121,8 +125,8 @@ func (c *Connection) probe(ctx context.Context, full bool) bool {
 			c.full(ctx, call, &found, checks, local)
 		}
 	}
-	if ctx.Err() != nil {
-		return true // we are being stopped: this says nothing about the cluster
+	if ctx.Err() != nil || l == nil && c.transport.live.Load() != nil {
+		return true // we are being stopped, or begin only now: this says nothing about the cluster
 	}
 	found.probed, found.at = true, c.options.Clock.Now()
 	found.full = found.full || (full && found.err == nil && l != nil)

@@ -29,6 +29,8 @@ type State struct {
 	// Subject is who the cluster says that we are. ExpiresAt is zero for a credential that never expires.
 	Subject              string
 	ExpiresAt, RenewedAt time.Time
+	// First says that no credential was in use before this one, over this connection: another may have begun with it earlier.
+	First bool
 	// Binding is the server that the credential in use was proved at; nil before that.
 	Binding *credential.Binding
 	// Renewals, and RenewalFailures by reason, count since the connection was made.
@@ -124,6 +126,7 @@ func (c *Connection) compute() State {
 		Subject:           f.renewal.Identity.User,
 		ExpiresAt:         f.renewal.Credential.ExpiresAt,
 		RenewedAt:         f.renewal.SwappedAt,
+		First:             f.renewal.First,
 		Binding:           f.renewal.Credential.Binding,
 		Renewals:          f.renewal.Renewals,
 		RenewalFailures:   maps.Clone(f.failures),

@@ -138,14 +138,20 @@ func TestWhatWasKnownIsLookedAtLater(t *testing.T) {
 		}
 		return nil
 	})
-	light, full := -1, -1
+	light, full, asked := -1, -1, 0
 	for i, r := range proxy.Requests() {
-		if light < 0 && r.Method == http.MethodGet && path.Base(r.Path) == "kube-system" {
-			light = i
+		if full < 0 && r.Method == http.MethodGet && path.Base(r.Path) == "kube-system" {
+			asked++
+			if light < 0 {
+				light = i
+			}
 		}
 		if full < 0 && path.Base(r.Path) == "readyz" {
 			full = i
 		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times who the cluster is, want once for the proof and the first probe, and once for the full one", asked)
 	}
 	requests := proxy.Requests()
 	if light < 0 || full < 0 || requests[full].Time.Sub(requests[light].Time) < interval/2 {

@@ -12,17 +12,15 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 )
 
-// bindingSecretName is the name of the Secret that records which server the input of a cluster may be shown
-// to. It holds no credential. It belongs to the input Secret and not to the RemoteCluster: whoever may make
-// RemoteClusters could otherwise delete one, make it anew at a server of their own, and be shown the input.
-func bindingSecretName(cluster string) string { return "hawser-binding-" + cluster }
+// The server that an input may be shown to is recorded in a Secret without a credential. It belongs to the input Secret and
+// not to the RemoteCluster: whoever may make RemoteClusters could otherwise delete one, make it anew at a server of their own,
+// and be shown the input.
 
 // Settle makes sure, before an input is used, that what is kept belongs to its RemoteCluster, and that the
 // binding is recorded for the input Secret of this UID: an earlier version did neither, and an input that is
-// made anew, with the same content, takes the record of the old one with it. It asks once for each UID, which
-// it remembers in last.
-func (s Store) Settle(ctx context.Context, input types.UID, last *types.UID) error {
-	if s.Owner == nil || *last == input {
+// made anew, with the same content, takes the record of the old one with it. With a Memory it asks once for each UID.
+func (s Store) Settle(ctx context.Context, input types.UID) error {
+	if s.Owner == nil || s.Memory != nil && s.Memory.settled == input {
 		return nil
 	}
 	kept, err := s.load(ctx)
@@ -33,7 +31,7 @@ func (s Store) Settle(ctx context.Context, input types.UID, last *types.UID) err
 		return err
 	}
 	name := v1alpha1.CredentialSecretName(s.Cluster)
-	secret, err := s.Secrets.Get(ctx, name, metav1.GetOptions{})
+	secret, err := s.get(ctx, name)
 	switch {
 	case err == nil && secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy:
 		err = s.write(ctx, name, s.Owner, secret.Data)
@@ -43,13 +41,15 @@ func (s Store) Settle(ctx context.Context, input types.UID, last *types.UID) err
 	if err != nil {
 		return fmt.Errorf("settling Secret %q: %w", name, err)
 	}
-	*last = input
+	if s.Memory != nil {
+		s.Memory.settled = input
+	}
 	return nil
 }
 
 // record remembers what c is bound to for the input Secret that is there.
 func (s Store) record(ctx context.Context, c Credential) error {
-	input, err := s.Secrets.Get(ctx, v1alpha1.InputSecretName(s.Cluster), metav1.GetOptions{})
+	input, err := s.get(ctx, v1alpha1.InputSecretName(s.Cluster))
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -69,5 +69,5 @@ func (s Store) recordFor(ctx context.Context, c Credential, input types.UID) err
 		return fmt.Errorf("encoding the binding of a credential: %w", err)
 	}
 	owner := &metav1.OwnerReference{APIVersion: "v1", Kind: "Secret", Name: v1alpha1.InputSecretName(s.Cluster), UID: input}
-	return s.write(ctx, bindingSecretName(s.Cluster), owner, map[string][]byte{stateKey: state})
+	return s.write(ctx, v1alpha1.BindingSecretName(s.Cluster), owner, map[string][]byte{stateKey: state})
 }

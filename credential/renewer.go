@@ -33,6 +33,8 @@ type State struct {
 	Identity Identity
 	// SwappedAt is when it took over.
 	SwappedAt time.Time
+	// First says that none was in use before it.
+	First bool
 	// InputErr is what is wrong with the input, if anything. With a credential in use it is a
 	// warning: that one stays.
 	InputErr error

@@ -148,7 +148,8 @@ func (r *Renewer) swap(ctx context.Context, c Credential, who Identity) {
 	now := r.Clock.Now()
 	c.Binding = who.Binding
 	r.Swap(c)
-	if r.state.Credential.IsZero() && !c.ObtainedAt.IsZero() && c.ObtainedAt.Before(now) {
+	r.state.First = r.state.Credential.IsZero()
+	if r.state.First && !c.ObtainedAt.IsZero() && c.ObtainedAt.Before(now) {
 		now = c.ObtainedAt // what is gone on from took over when it was obtained, by whoever ran then
 	}
 	r.state.Credential, r.state.Identity, r.state.SwappedAt = c, who, now

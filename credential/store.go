@@ -47,6 +47,8 @@ type Store struct {
 	Cluster string
 	// Owner is the RemoteCluster. Without it, what is kept belongs to nobody, and Settle does nothing.
 	Owner *metav1.OwnerReference
+	// Memory of the source; without one, everything is read whenever it is needed.
+	Memory *Memory
 }
 
 // Candidates returns what a source starts from, best first: the kept credential, if it grew
@@ -85,7 +87,7 @@ func (s Store) Kept(ctx context.Context, inputErr error) ([]Credential, error) {
 // are recorded of one. One that cannot be read is as good as none: the input is still there, and the next
 // renewal overwrites it.
 func (s Store) load(ctx context.Context) (Credential, error) {
-	for _, name := range []string{v1alpha1.CredentialSecretName(s.Cluster), bindingSecretName(s.Cluster)} {
+	for _, name := range []string{v1alpha1.CredentialSecretName(s.Cluster), v1alpha1.BindingSecretName(s.Cluster)} {
 		if c, err := s.read(ctx, name); err != nil || c.Origin != "" {
 			return c, err
 		}
@@ -94,7 +96,7 @@ func (s Store) load(ctx context.Context) (Credential, error) {
 }
 
 func (s Store) read(ctx context.Context, name string) (Credential, error) {
-	secret, err := s.Secrets.Get(ctx, name, metav1.GetOptions{})
+	secret, err := s.get(ctx, name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return Credential{}, nil
@@ -136,6 +138,9 @@ func (s Store) Keep(ctx context.Context, c Credential) error {
 	} else {
 		data[v1alpha1.BearerTokenKey] = []byte(c.Token.Reveal())
 	}
+	if s.Memory != nil {
+		defer s.Memory.forget() // until the next look at the input, which may be far away
+	}
 	if err := s.record(ctx, c); err != nil { // first: a credential is never kept without it
 		return err
 	}
@@ -144,13 +149,22 @@ func (s Store) Keep(ctx context.Context, c Credential) error {
 
 // write makes a Secret what it should be: its data, and to whom it belongs.
 func (s Store) write(ctx context.Context, name string, owner *metav1.OwnerReference, data map[string][]byte) error {
-	secret, err := s.Secrets.Get(ctx, name, metav1.GetOptions{})
+	err := s.put(ctx, name, owner, data)
+	if s.Memory != nil && (apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)) {
+		s.Memory.forget()
+		err = s.put(ctx, name, owner, data)
+	}
+	return err
+}
+
+func (s Store) put(ctx context.Context, name string, owner *metav1.OwnerReference, data map[string][]byte) error {
+	secret, err := s.get(ctx, name)
 	if apierrors.IsNotFound(err) {
 		secret = &corev1.Secret{Type: corev1.SecretTypeOpaque, Data: data}
 		secret.Name = name
 		secret.Labels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy, v1alpha1.RemoteClusterLabel: s.Cluster}
 		own(secret, owner)
-		_, err = s.Secrets.Create(ctx, secret, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
+		secret, err = s.Secrets.Create(ctx, secret, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
 	} else if err == nil {
 		if secret.Labels[v1alpha1.ManagedByLabel] != v1alpha1.ManagedBy {
 			return fmt.Errorf("writing Secret %q: it is not Hawser's (no label %s=%s); rename or remove it", name, v1alpha1.ManagedByLabel, v1alpha1.ManagedBy)
@@ -161,11 +175,12 @@ func (s Store) write(ctx context.Context, name string, owner *metav1.OwnerRefere
 		if equality.Semantic.DeepEqual(secret, next) {
 			return nil
 		}
-		_, err = s.Secrets.Update(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+		secret, err = s.Secrets.Update(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
 	}
 	if err != nil {
 		return fmt.Errorf("writing Secret %q: %w", name, err)
 	}
+	s.remember(name, secret)
 	return nil
 }
 
@@ -186,7 +201,7 @@ func (s Store) Retire(ctx context.Context) error {
 	input, err := s.Secrets.Get(ctx, v1alpha1.InputSecretName(s.Cluster), metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err), err == nil && input.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy:
-		if err := s.remove(ctx, bindingSecretName(s.Cluster)); err != nil {
+		if err := s.remove(ctx, v1alpha1.BindingSecretName(s.Cluster)); err != nil {
 			return err
 		}
 		return s.Forget(ctx)
@@ -222,10 +237,14 @@ func (s Store) remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// ReadInput reads the Secret that a person or Helm filled in for a cluster. Its errors are *InputErrors.
-func ReadInput(ctx context.Context, secrets Secrets, cluster string) (*corev1.Secret, error) {
-	name := v1alpha1.InputSecretName(cluster)
-	secret, err := secrets.Get(ctx, name, metav1.GetOptions{})
+// Input reads the Secret that a person or Helm filled in for the cluster, and with it everything else anew. Its errors are
+// *InputErrors.
+func (s Store) Input(ctx context.Context) (*corev1.Secret, error) {
+	if s.Memory != nil {
+		s.Memory.forget()
+	}
+	name := v1alpha1.InputSecretName(s.Cluster)
+	secret, err := s.get(ctx, name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, &InputError{v1alpha1.ReasonInputMissing, fmt.Errorf("Secret %q is missing: it is to have the label %s=true", name, v1alpha1.CredentialsLabel)}

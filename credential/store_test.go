@@ -16,9 +16,10 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 )
 
-// secrets are those of a namespace, by name, with the number of writes.
+// secrets are those of a namespace, by name, with the number of reads and of writes.
 type secrets struct {
 	all    map[string]*corev1.Secret
+	reads  int
 	writes int
 }
 
@@ -31,6 +32,7 @@ func secretsOf(list ...*corev1.Secret) *secrets {
 }
 
 func (s *secrets) Get(_ context.Context, name string, _ metav1.GetOptions) (*corev1.Secret, error) {
+	s.reads++
 	if found := s.all[name]; found != nil {
 		return found.DeepCopy(), nil
 	}
@@ -44,6 +46,9 @@ func (s *secrets) Create(_ context.Context, secret *corev1.Secret, _ metav1.Crea
 }
 
 func (s *secrets) Update(ctx context.Context, secret *corev1.Secret, _ metav1.UpdateOptions) (*corev1.Secret, error) {
+	if found := s.all[secret.Name]; found == nil || found.ResourceVersion != secret.ResourceVersion {
+		return nil, apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, secret.Name, nil)
+	}
 	return s.Create(ctx, secret, metav1.CreateOptions{})
 }
 
@@ -99,8 +104,8 @@ func TestWhatOtherVersionsKeptIsGoneOnWith(t *testing.T) {
 	for name, state := range cases {
 		t.Run(name, func(t *testing.T) {
 			s := secretsOf(inputSecret("in", nil), keptByEarlier(state))
-			store, last := storeIn(s), types.UID("")
-			if err := store.Settle(t.Context(), "in", &last); err != nil {
+			store := storeIn(s)
+			if err := store.Settle(t.Context(), "in"); err != nil {
 				t.Fatal(err)
 			}
 			list, err := store.Candidates(t.Context(), NewToken("dead", "o1"))
@@ -114,7 +119,7 @@ func TestWhatOtherVersionsKeptIsGoneOnWith(t *testing.T) {
 				t.Errorf("it belongs to %v", owners)
 			}
 			writes := s.writes
-			if err := store.Settle(t.Context(), "in", &last); err != nil || s.writes != writes {
+			if err := store.Settle(t.Context(), "in"); err != nil || s.writes != writes {
 				t.Errorf("settled twice: %d writes (%v)", s.writes-writes, err)
 			}
 		})
@@ -123,8 +128,8 @@ func TestWhatOtherVersionsKeptIsGoneOnWith(t *testing.T) {
 
 func TestTheInputIsBoundWhoeverGoesFirst(t *testing.T) {
 	settled := func(t *testing.T) *secrets {
-		s, last := secretsOf(inputSecret("in", nil), keptByEarlier(earlier)), types.UID("")
-		if err := storeIn(s).Settle(t.Context(), "in", &last); err != nil {
+		s := secretsOf(inputSecret("in", nil), keptByEarlier(earlier))
+		if err := storeIn(s).Settle(t.Context(), "in"); err != nil {
 			t.Fatal(err)
 		}
 		return s
@@ -145,7 +150,7 @@ func TestTheInputIsBoundWhoeverGoesFirst(t *testing.T) {
 		if !bound(t, s) {
 			t.Error("the input is bound to nothing")
 		}
-		for key, value := range s.all[bindingSecretName("alpha")].Data {
+		for key, value := range s.all[v1alpha1.BindingSecretName("alpha")].Data {
 			if strings.Contains(string(value), "renewed") {
 				t.Errorf("the record holds the credential in %s", key)
 			}
@@ -161,9 +166,9 @@ func TestTheInputIsBoundWhoeverGoesFirst(t *testing.T) {
 		}
 	})
 	t.Run("the input is made anew with the same content, and then the RemoteCluster deleted", func(t *testing.T) {
-		s, last := settled(t), types.UID("in")
+		s := settled(t)
 		s.all[v1alpha1.InputSecretName("alpha")].UID = "in2"
-		if err := storeIn(s).Settle(t.Context(), "in2", &last); err != nil {
+		if err := storeIn(s).Settle(t.Context(), "in2"); err != nil {
 			t.Fatal(err)
 		}
 		if s.collect("in2"); !bound(t, s) {
@@ -185,11 +190,59 @@ func TestTheInputIsBoundWhoeverGoesFirst(t *testing.T) {
 	})
 }
 
+func TestASourceReadsEachSecretOnce(t *testing.T) {
+	s := secretsOf(inputSecret("in", map[string]string{v1alpha1.CredentialsLabel: "true"}), keptByEarlier(earlier))
+	store := storeIn(s)
+	store.Memory = &Memory{}
+	look := func() Credential {
+		t.Helper()
+		s.reads, s.writes = 0, 0
+		if _, err := store.Input(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Settle(t.Context(), "in"); err != nil {
+			t.Fatal(err)
+		}
+		list, err := store.Candidates(t.Context(), NewToken("dead", "o1"))
+		if err != nil || len(list) != 2 {
+			t.Fatalf("got %d candidates (%v)", len(list), err)
+		}
+		if err := store.Keep(t.Context(), list[0]); err != nil {
+			t.Fatal(err)
+		}
+		if s.reads > 3 {
+			t.Errorf("read %d times for three Secrets", s.reads)
+		}
+		return list[0]
+	}
+	look()
+	next := look()
+	if s.writes > 0 {
+		t.Errorf("%d writes where nothing is new", s.writes)
+	}
+
+	// What is remembered wrongly is refused by the version that was read, and then read again.
+	if _, err := store.Input(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Candidates(t.Context(), NewToken("dead", "o1")); err != nil {
+		t.Fatal(err)
+	}
+	name := v1alpha1.CredentialSecretName("alpha")
+	meanwhile := s.all[name].DeepCopy()
+	meanwhile.ResourceVersion, meanwhile.Labels = "later", map[string]string{"somebody": "else"}
+	s.all[name] = meanwhile
+	next.ObtainedAt = next.ObtainedAt.Add(time.Hour)
+	if err := store.Keep(t.Context(), next); err == nil || !strings.Contains(err.Error(), "it is not Hawser's") {
+		t.Errorf("a Secret that became somebody else's meanwhile: %v", err)
+	}
+}
+
 // Commands read what is kept, and leave it as it is.
 func TestNothingIsWrittenForThoseWhoKeepNothing(t *testing.T) {
-	s, last := secretsOf(inputSecret("in", nil), keptByEarlier(earlier)), types.UID("")
+	s := secretsOf(inputSecret("in", nil), keptByEarlier(earlier))
 	store := Store{Secrets: s, Cluster: "alpha"}
-	if err := store.Settle(t.Context(), "in", &last); err != nil || s.writes > 0 {
+	if err := store.Settle(t.Context(), "in"); err != nil || s.writes > 0 {
 		t.Errorf("%d writes (%v)", s.writes, err)
 	}
 }

@@ -70,6 +70,9 @@ func InputSecretName(cluster string) string { return "hawser-cluster-" + cluster
 // CredentialSecretName is the name of the Secret in which Hawser keeps what it renewed for a cluster.
 func CredentialSecretName(cluster string) string { return "hawser-credential-" + cluster }
 
+// BindingSecretName is the name of the Secret that records which server the input of a cluster may be shown to.
+func BindingSecretName(cluster string) string { return "hawser-binding-" + cluster }
+
 // MemberNamespace is the namespace, in a remote cluster, of the connection that comes from local.
 func MemberNamespace(local string) string { return "hawser-from-" + local }
 

@@ -13,7 +13,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
 
@@ -37,7 +36,7 @@ type Source struct {
 	Lifetime time.Duration
 	Clock    clock.PassiveClock
 
-	settled types.UID // of the input Secret that Settle was called for
+	memory credential.Memory
 }
 
 // Obtain returns the kept token and the one in the input Secret.
@@ -51,11 +50,11 @@ func (s *Source) Obtain(ctx context.Context) ([]credential.Credential, error) {
 
 func (s *Source) input(ctx context.Context) (credential.Credential, error) {
 	var none credential.Credential
-	secret, err := credential.ReadInput(ctx, s.Secrets, s.Cluster)
+	secret, err := s.store().Input(ctx)
 	if err != nil {
 		return none, err
 	}
-	if err := s.store().Settle(ctx, secret.UID, &s.settled); err != nil {
+	if err := s.store().Settle(ctx, secret.UID); err != nil {
 		return none, err
 	}
 	token := bytes.TrimSpace(secret.Data[v1alpha1.BearerTokenKey])
@@ -125,7 +124,7 @@ func (s *Source) Keep(ctx context.Context, c credential.Credential) error {
 }
 
 func (s *Source) store() credential.Store {
-	return credential.Store{Secrets: s.Secrets, Cluster: s.Cluster, Owner: s.Owner}
+	return credential.Store{Secrets: s.Secrets, Cluster: s.Cluster, Owner: s.Owner, Memory: &s.memory}
 }
 
 func (s *Source) lifetime(current credential.Credential) time.Duration {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -31,7 +30,7 @@ type Source struct {
 	Lifetime time.Duration
 	Clock    clock.PassiveClock
 
-	settled types.UID // of the input Secret that Settle was called for
+	memory credential.Memory
 }
 
 // Obtain returns the kept certificate and the one in the input Secret.
@@ -44,11 +43,11 @@ func (s *Source) Obtain(ctx context.Context) ([]credential.Credential, error) {
 }
 
 func (s *Source) candidates(ctx context.Context) ([]credential.Credential, error) {
-	secret, err := credential.ReadInput(ctx, s.Secrets, s.Cluster)
+	secret, err := s.store().Input(ctx)
 	if err != nil {
 		return s.store().Kept(ctx, err)
 	}
-	if err := s.store().Settle(ctx, secret.UID, &s.settled); err != nil {
+	if err := s.store().Settle(ctx, secret.UID); err != nil {
 		return nil, err
 	}
 	input, err := parsePair(v1alpha1.InputSecretName(s.Cluster), secret.Data)
@@ -123,5 +122,5 @@ func (s *Source) Keep(ctx context.Context, c credential.Credential) error {
 }
 
 func (s *Source) store() credential.Store {
-	return credential.Store{Secrets: s.Secrets, Cluster: s.Cluster, Owner: s.Owner}
+	return credential.Store{Secrets: s.Secrets, Cluster: s.Cluster, Owner: s.Owner, Memory: &s.memory}
 }

@@ -309,7 +309,7 @@ func TestTwoNamesForOneClusterAreWarnedOf(t *testing.T) {
 			return err
 		}
 		for _, e := range events.Items {
-			if e.Reason == v1alpha1.ReasonDuplicateCluster && strings.Contains(e.Message, "same cluster") {
+			if e.Reason == v1alpha1.ReasonDuplicateCluster && strings.Contains(e.Message, "the same cluster (") {
 				return nil
 			}
 		}

@@ -37,10 +37,11 @@ import (
 // LeaderLease is the Lease by which one manager of several acts.
 const LeaderLease = "hawser-manager"
 
-// Local clusters answer many small requests of ours: a status and a Secret for each cluster now and then.
+// Local clusters answer many small requests of ours: a status and a Secret for each cluster now and then, and three for
+// each of those that are taken over from another replica.
 const (
-	localQPS   = 200
-	localBurst = 400
+	localQPS   = 400
+	localBurst = 800
 	workers    = 4
 )
 

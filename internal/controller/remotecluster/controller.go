@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -288,14 +290,28 @@ func note(message string) string {
 // warnOfDuplicates tells of other names for the same cluster: allowed, and seldom meant.
 func (r *Reconciler) warnOfDuplicates(ctx context.Context, rc *v1alpha1.RemoteCluster) error {
 	var all v1alpha1.RemoteClusterList
-	if err := r.Client.List(ctx, &all); err != nil {
+	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("listing RemoteClusters: %w", err)
 	}
-	for _, other := range all.Items {
-		if other.Name != rc.Name && other.Status.ClusterID != "" && other.Status.ClusterID == rc.Status.ClusterID {
-			r.Events.Eventf(rc, &other, "Warning", v1alpha1.ReasonDuplicateCluster, v1alpha1.Ready,
-				"RemoteCluster %q is the same cluster (%s): delete one of them if this is not intended", other.Name, rc.Status.ClusterID)
+	var twins []string
+	for i := range all.Items {
+		if other := &all.Items[i]; other.Name != rc.Name && other.Status.ClusterID != "" && other.Status.ClusterID == rc.Status.ClusterID {
+			twins = append(twins, strconv.Quote(other.Name))
 		}
 	}
+	if len(twins) > 0 { // one event for all of them: each has its own
+		r.Events.Eventf(rc, nil, "Warning", v1alpha1.ReasonDuplicateCluster, v1alpha1.Ready,
+			"the same cluster (%s) is RemoteCluster %s as well: delete one of them if this is not intended", rc.Status.ClusterID, several(twins))
+	}
 	return nil
+}
+
+// several names the first of many.
+func several(names []string) string {
+	const most = 5
+	slices.Sort(names)
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }

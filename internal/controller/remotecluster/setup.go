@@ -26,7 +26,7 @@ import (
 // metadata: what they hold is read when it is needed, and not cached.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, workers int) error {
 	notOurs := predicate.NewPredicateFuncs(func(o client.Object) bool {
-		return !strings.HasPrefix(o.GetName(), v1alpha1.CredentialSecretName(""))
+		return !strings.HasPrefix(o.GetName(), v1alpha1.CredentialSecretName("")) && !strings.HasPrefix(o.GetName(), v1alpha1.BindingSecretName(""))
 	})
 	own := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).
@@ -72,7 +72,7 @@ func (r *Reconciler) bindQueue(_ context.Context, queue workqueue.TypedRateLimit
 func (r *Reconciler) secretChanged(namespace string) handler.MapFunc {
 	return func(ctx context.Context, secret client.Object) []reconcile.Request {
 		var all v1alpha1.RemoteClusterList
-		if err := r.Client.List(ctx, &all); err != nil {
+		if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
 			log.FromContext(ctx).Error(err, "listing RemoteClusters for a changed Secret", "secret", secret.GetName())
 			return nil
 		}

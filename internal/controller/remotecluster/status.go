@@ -34,16 +34,22 @@ func apply(status *v1alpha1.RemoteClusterStatus, state connection.State, generat
 	keep(&status.KubernetesVersion, state.KubernetesVersion)
 	keep(&status.MemberVersion, state.MemberVersion)
 	if state.Subject != "" {
-		status.Credential = &v1alpha1.CredentialStatus{
-			Subject:   state.Subject,
-			ExpiresAt: stamp(state.ExpiresAt),
-			RenewedAt: stamp(state.RenewedAt),
-		}
+		status.Credential = credentialOf(state, status.Credential)
 	}
 	if state.Binding != nil {
 		status.Endpoint = state.Binding.Status()
 	}
 	return changed
+}
+
+// credentialOf says which credential is in use. One that a connection began with, and that was in use before, took over when
+// it did.
+func credentialOf(state connection.State, before *v1alpha1.CredentialStatus) *v1alpha1.CredentialStatus {
+	now := &v1alpha1.CredentialStatus{Subject: state.Subject, ExpiresAt: stamp(state.ExpiresAt), RenewedAt: stamp(state.RenewedAt)}
+	if before != nil && before.RenewedAt != nil && state.First && before.Subject == now.Subject && before.ExpiresAt.Equal(now.ExpiresAt) {
+		now.RenewedAt = before.RenewedAt
+	}
+	return now
 }
 
 // keep leaves the last known value where nothing is known now.
