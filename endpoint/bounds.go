@@ -58,11 +58,12 @@ const (
 	ReasonOwn        = "LocalAddress"      // it is one of the local cluster's nodes or API servers
 	ReasonSpecial    = "NotAnEndpoint"     // loopback, link-local, multicast, unspecified
 	ReasonUnreadable = "AddressUnreadable" // it is none
+	ReasonTooMany    = "TooManyAddresses"  // the pod has many others
 )
 
 // Refuses returns the reason why an address is not the cluster's to contribute; "" if it is.
 func (b Bounds) Refuses(a netip.Addr) string {
-	if !a.IsValid() {
+	if !a.IsValid() || a.Zone() != "" {
 		return ReasonUnreadable
 	}
 	a = a.Unmap()
@@ -73,11 +74,9 @@ func (b Bounds) Refuses(a netip.Addr) string {
 func (b Bounds) refuses(p netip.Prefix) string {
 	addr := p.Addr()
 	switch {
-	case addr.IsLoopback(), addr.IsLinkLocalUnicast(), addr.IsMulticast(), addr.IsUnspecified() && p.Bits() > 0, addr.Zone() != "":
+	case addr.IsUnspecified() && p.Bits() > 0, special(p):
 		return ReasonSpecial
-	case special(p):
-		return ReasonSpecial
-	case b.Local && len(b.Within) == 0:
+	case b.everywhere():
 		return ""
 	}
 	if !b.Local {
@@ -98,7 +97,7 @@ func (b Bounds) refuses(p netip.Prefix) string {
 	return ReasonOutside
 }
 
-// specials are ranges that no endpoint is in.
+// specials are ranges that no endpoint is in: loopback, link-local, multicast.
 var specials = []netip.Prefix{
 	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("224.0.0.0/4"),
 	netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
@@ -117,7 +116,7 @@ func special(p netip.Prefix) bool {
 // read reads an address as it stands in a status: alone, or with the length of a prefix. An IPv4 address
 // that is written as one of IPv6 is one of IPv4: or it would be outside of every range, and yet the same.
 func read(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}

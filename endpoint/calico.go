@@ -31,6 +31,7 @@ func (f *Feed) calicoTables() []*table {
 				own.forget(o)
 				f.drop(index.ID{Kind: kind, Namespace: o.Namespace, Name: o.Name})
 			},
+			has:   func() bool { return len(own.all) > 0 },
 			begin: own.begin,
 			end: func() {
 				for _, name := range own.end() {

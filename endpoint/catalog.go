@@ -69,7 +69,8 @@ type ClusterState struct {
 type entry struct {
 	cluster Cluster
 	part    *index.Cluster // nil: it was never followed
-	feed    *Feed          // nil: it is not followed
+	filler  *Feed          // that fills the part, or did last
+	feed    *Feed          // the same; nil: it is not followed
 	cancel  context.CancelFunc
 	ended   <-chan struct{} // closed when the last feed has ended; nil: there was none
 	synced  bool            // the part had everything once
@@ -98,7 +99,8 @@ func (c *Catalog) Index() *index.Index { return c.index }
 
 // Follow begins to follow a cluster, until ctx ends or Forget, Suspend or Bar is called; or changes, in place, what is
 // known of one that is followed: its labels, its bounds. Another Config is another connection to the same cluster:
-// what was known stays until that has listed it. Another ID is another cluster, and nothing of the former one stays.
+// what was known, and the bounds allow, stays until that has listed it. Another ID is another cluster, and nothing of
+// the former one stays.
 // It does not wait.
 func (c *Catalog) Follow(ctx context.Context, cluster Cluster) error {
 	if cluster.Name == "" || cluster.ID == "" || cluster.Config == nil {
@@ -130,7 +132,7 @@ func (c *Catalog) follow(ctx context.Context, e *entry, cluster Cluster) error {
 		e = c.replace(e, cluster.Name)
 	}
 	e.heard = c.since(e)
-	e.stop()
+	e.stop(cluster.Bounds)
 	e.cluster = cluster
 	if e.part == nil {
 		part, err := c.index.Cluster(cluster.Name, cluster.ID)
@@ -150,7 +152,7 @@ func (c *Catalog) follow(ctx context.Context, e *entry, cluster Cluster) error {
 	}
 	before, ended := e.ended, make(chan struct{})
 	ctx, e.cancel = context.WithCancel(ctx)
-	e.feed, e.ended, e.why, e.doubted = feed, ended, Gap{}, time.Time{}
+	e.feed, e.filler, e.ended, e.why, e.doubted = feed, feed, ended, Gap{}, time.Time{}
 	c.running.Go(func() { // ends with ctx: when it is followed no more, or over another connection
 		defer close(ended)
 		if before != nil { // two must not fill one part
@@ -175,15 +177,19 @@ func (c *Catalog) replace(e *entry, name string) *entry {
 
 // drop ends a feed and takes away what it brought.
 func (c *Catalog) drop(e *entry, name string) {
-	e.stop()
+	e.stop(e.cluster.Bounds)
 	if e.part != nil {
 		c.index.Remove(name)
-		e.part = nil
+		e.part, e.filler = nil, nil
 	}
 }
 
-// stop ends the feed, if there is one.
-func (e *entry) stop() {
+// stop ends the feed, if there is one. What the bounds do not allow is gone when it returns, and does not come back:
+// the feed may take a while to end.
+func (e *entry) stop(b Bounds) {
+	if e.filler != nil {
+		e.filler.bind(b)
+	}
 	if e.feed == nil {
 		return
 	}
@@ -192,8 +198,8 @@ func (e *entry) stop() {
 	e.feed = nil
 }
 
-// Suspend says that a cluster cannot be followed now, and why. What is known of it stays, and gets older. An empty ID is
-// one that is not known yet.
+// Suspend says that a cluster cannot be followed now, and why. What is known of it, and its bounds allow, stays, and gets
+// older. An empty ID is one that is not known yet.
 func (c *Catalog) Suspend(cluster Cluster, why Gap) {
 	c.mu.Lock()
 	e := c.clusters[cluster.Name]
@@ -204,7 +210,7 @@ func (c *Catalog) Suspend(cluster Cluster, why Gap) {
 		cluster.ID = e.cluster.ID
 	}
 	e.heard = c.since(e)
-	e.stop()
+	e.stop(cluster.Bounds)
 	c.keep(e, cluster, why)
 }
 

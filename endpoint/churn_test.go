@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ type churner struct {
 	random *rand.Rand
 	pods   map[string]bool
 	made   int
-	done   int
+	done   atomic.Int64
 }
 
 func newChurner(t *testing.T, c *fleettest.Cluster, seed uint64) *churner {
@@ -57,7 +58,7 @@ func (c *churner) run(ctx context.Context) error {
 func (c *churner) step(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	c.done++
+	c.done.Add(1)
 	core := c.client.CoreV1()
 	names := slices.Sorted(maps.Keys(c.pods))
 	switch n := c.random.IntN(10); {
@@ -133,7 +134,18 @@ func TestAgreesWithAFreshComputationAfterEverything(t *testing.T) {
 	for _, c := range churners {
 		running = append(running, fleettest.Background(t, "churn", c.run))
 	}
-	pause := func() { time.Sleep(200 * time.Millisecond) } //nolint:forbidigo // something is to change meanwhile
+	pause := func() { // until something has changed in both, or was tried to
+		t.Helper()
+		for i, c := range churners {
+			enough := c.done.Load() + 13
+			fleettest.Eventually(t, 20*time.Second, func() error {
+				if done := c.done.Load(); done < enough {
+					return fmt.Errorf("churn %d has done %d changes of %d", i, done, enough)
+				}
+				return nil
+			})
+		}
+	}
 	pause()
 	a.cut()
 	pause()
@@ -156,7 +168,7 @@ func TestAgreesWithAFreshComputationAfterEverything(t *testing.T) {
 	pause()
 	l.follow("alpha", ids["alpha"], a.config(), bounds) // over another connection
 	l.follow("beta", ids["beta"], configB, narrow)
-	l.Suspend(endpoint.Cluster{Name: "beta", ID: ids["beta"]}, endpoint.Gap{Reason: endpoint.ReasonDisabled, Message: "off"})
+	l.Suspend(endpoint.Cluster{Name: "beta", ID: ids["beta"], Bounds: narrow}, endpoint.Gap{Reason: endpoint.ReasonDisabled, Message: "off"})
 	pause()
 	l.follow("beta", ids["beta"], configB, bounds)
 	pause()
@@ -184,8 +196,8 @@ func TestAgreesWithAFreshComputationAfterEverything(t *testing.T) {
 				ours++
 			}
 		}
-		if ours < 3 || c.done < 100 {
-			t.Errorf("%s: only %d pods are left after %d changes", name, ours, c.done)
+		if ours < 3 || c.done.Load() < 100 {
+			t.Errorf("%s: only %d pods are left after %d changes", name, ours, c.done.Load())
 		}
 		l.is(name, "current", aside(current))
 	}

@@ -2,6 +2,8 @@ package endpoint
 
 import (
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hawser-io/hawser/endpoint/index"
@@ -14,7 +16,18 @@ type taken struct {
 	refused  []refusal
 }
 
-type refusal struct{ address, reason string }
+// refusal is of the addresses of an endpoint that were refused for one reason: the first of them, and how many there are.
+type refusal struct {
+	address, reason string
+	count           int
+}
+
+// mostAddresses is how many a pod may have: Kubernetes gives it one of each family, and what stands in an annotation may
+// be written by anybody who makes pods.
+const mostAddresses = 16
+
+// mostText is how many bytes of what should be an address are told.
+const mostText = 64
 
 // pod makes an endpoint of a pod, by the rules of Calico: a pod counts if it has a network of its own, runs
 // on a node, has not ended, and has an address. ok is false where it does not.
@@ -26,7 +39,11 @@ func pod(o *wire.Object, b Bounds) (t taken, ok bool) {
 		ID:     index.ID{Kind: index.Pod, Namespace: o.Namespace, Name: o.Name},
 		Labels: o.Own, ServiceAccount: o.ServiceAccount, Node: o.Node, Ports: o.Ports,
 	}
-	t.take(b, podAddresses(o))
+	addresses := podAddresses(o)
+	t.take(b, addresses[:min(len(addresses), mostAddresses)])
+	for _, text := range addresses[min(len(addresses), mostAddresses):] {
+		t.refuse(quoted(text), ReasonTooMany)
+	}
 	return t, len(t.endpoint.Addresses) > 0
 }
 
@@ -75,25 +92,45 @@ func node(o *wire.Object, b Bounds) (t taken, ok bool) {
 // take takes the addresses that the bounds allow, each once.
 func (t *taken) take(b Bounds, addresses []string) {
 	for _, text := range addresses {
-		text = strings.TrimSpace(text)
-		p, err := read(text)
-		reason := ReasonUnreadable
-		if err == nil {
-			if reason = b.refuses(p); reason == "" && !contains(t.endpoint.Addresses, p) {
-				t.endpoint.Addresses = append(t.endpoint.Addresses, p)
-			}
+		p, err := read(strings.TrimSpace(text))
+		if err != nil {
+			t.refuse(quoted(text), ReasonUnreadable)
+			continue
 		}
-		if reason != "" {
-			t.refused = append(t.refused, refusal{text, reason})
+		switch reason := b.refuses(p); {
+		case reason != "":
+			t.refuse(said(p), reason)
+		case !slices.Contains(t.endpoint.Addresses, p):
+			t.endpoint.Addresses = append(t.endpoint.Addresses, p)
 		}
 	}
 }
 
-func contains(all []netip.Prefix, p netip.Prefix) bool {
-	for _, other := range all {
-		if other == p {
-			return true
+// refuse notes that an address is refused.
+func (t *taken) refuse(address, reason string) { t.refused = refuse(t.refused, address, reason) }
+
+func refuse(all []refusal, address, reason string) []refusal {
+	for i := range all {
+		if all[i].reason == reason {
+			all[i].count++
+			return all
 		}
 	}
-	return false
+	return append(all, refusal{address, reason, 1})
+}
+
+// said writes a range of one address as the address.
+func said(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// quoted is what somebody wrote, as far as it is told. It keeps nothing of the text, which may be long.
+func quoted(text string) string {
+	if len(text) > mostText {
+		return strconv.Quote(text[:mostText]) + "…"
+	}
+	return strconv.Quote(text)
 }

@@ -40,7 +40,7 @@ type Feed struct {
 	refused refusals
 	rebound chan struct{} // of one: the bounds have changed
 
-	mu     sync.RWMutex // held for reading while an endpoint is taken
+	mu     sync.RWMutex // held for reading while an endpoint is taken, or goes
 	bounds Bounds
 
 	staleMu sync.Mutex
@@ -74,16 +74,21 @@ func NewFeed(o Options) (*Feed, error) {
 func (f *Feed) coreTables() []*table {
 	part := f.options.Part
 	of := func(resource string, list index.List) *table {
-		return &table{resource: resource, begin: func() { part.Begin(list) }, end: func() { part.End(list) }}
+		return &table{resource: resource, begin: func() { part.Begin(list) }, end: func() {
+			f.mu.RLock()
+			defer f.mu.RUnlock()
+			part.End(list)
+		}}
 	}
 	endpoints := func(resource string, kind index.Kind, read func(*wire.Object, Bounds) (taken, bool)) *table {
-		t, list := of(resource, index.ListOf(kind)), index.ListOf(kind)
+		t := of(resource, index.ListOf(kind))
+		begin, end := t.begin, t.end
 		t.bounded = true
 		t.set = func(o *wire.Object) { f.take(index.ID{Kind: kind, Namespace: o.Namespace, Name: o.Name}, o, read) }
 		t.remove = func(o *wire.Object) { f.drop(index.ID{Kind: kind, Namespace: o.Namespace, Name: o.Name}) }
-		t.begin = func() { part.Begin(list); f.refused.begin(kind) }
+		t.begin = func() { begin(); f.refused.begin(kind) }
 		t.end = func() {
-			part.End(list)
+			end()
 			if f.refused.end(kind) {
 				f.options.Changed()
 			}
@@ -122,15 +127,9 @@ func (f *Feed) Run(ctx context.Context) {
 // SetBounds changes which addresses the cluster may contribute. What they do not allow any more is gone when it
 // returns, also where the cluster does not answer; what they allow now comes with a list that it asks for.
 func (f *Feed) SetBounds(b Bounds) {
-	b = b.relevant()
-	f.mu.Lock()
-	if f.bounds.equal(b) {
-		f.mu.Unlock()
+	if !f.bind(b) {
 		return
 	}
-	f.bounds = b
-	f.narrow()
-	f.mu.Unlock()
 	f.options.Changed()
 	select {
 	case f.rebound <- struct{}{}:
@@ -138,14 +137,28 @@ func (f *Feed) SetBounds(b Bounds) {
 	}
 }
 
+// bind is SetBounds without asking for a list, also of a feed that has ended, or is about to. It reports whether these are
+// other bounds.
+func (f *Feed) bind(b Bounds) (changed bool) {
+	b = b.relevant()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bounds.equal(b) {
+		return false
+	}
+	f.bounds = b
+	f.narrow()
+	return true
+}
+
 // narrow takes away the addresses that the bounds do not allow. It is called with f.mu held, so that no endpoint is
-// taken meanwhile.
+// taken meanwhile, nor goes, and is there again by what it leaves of it.
 func (f *Feed) narrow() {
 	part := f.options.Part
 	refused := map[index.ID][]refusal{}
 	for id, p := range part.Addresses() {
 		if reason := f.bounds.refuses(p); reason != "" {
-			refused[id] = append(refused[id], refusal{text(p), reason})
+			refused[id] = refuse(refused[id], said(p), reason)
 		}
 	}
 	for id, these := range refused {
@@ -168,14 +181,6 @@ func (f *Feed) narrow() {
 	}
 }
 
-// text writes a range of one address as the address.
-func text(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
-}
-
 func (f *Feed) take(id index.ID, o *wire.Object, read func(*wire.Object, Bounds) (taken, bool)) {
 	if f.judge(id, o, read) {
 		f.options.Changed()
@@ -195,10 +200,16 @@ func (f *Feed) judge(id index.ID, o *wire.Object, read func(*wire.Object, Bounds
 }
 
 func (f *Feed) drop(id index.ID) {
-	f.options.Part.Delete(id)
-	if f.refused.set(id, nil) {
+	if f.forget(id) {
 		f.options.Changed()
 	}
+}
+
+func (f *Feed) forget(id index.ID) (changed bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	f.options.Part.Delete(id)
+	return f.refused.set(id, nil)
 }
 
 // State is how much a feed has of its cluster.

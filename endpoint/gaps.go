@@ -65,7 +65,7 @@ func classify(err error) fault {
 		return fault{ReasonUnauthorized, "the cluster does not accept the credential"}
 	case errors.As(err, &status):
 		s := status.Status()
-		return fault{ReasonListFailed, fmt.Sprintf("the API server answers %d %s", s.Code, s.Reason)}
+		return fault{ReasonListFailed, fmt.Sprintf("the API server answers %d %s", s.Code, short(string(s.Reason), mostText))}
 	}
 	return fault{ReasonUnreachable, "the cluster does not answer"}
 }
@@ -101,15 +101,29 @@ func refusedBecause(reason string) string {
 		return "addresses of the local cluster's nodes and API servers"
 	case ReasonSpecial:
 		return "addresses that no endpoint can have"
+	case ReasonTooMany:
+		return fmt.Sprintf("addresses of pods with more than %d", mostAddresses)
 	}
 	return "addresses that cannot be read"
 }
+
+// short is a text of a cluster that may lie: as it is, or, where it is longer than it can be in one that does not, quoted
+// and cut.
+func short(text string, most int) string {
+	if len(text) > most {
+		return quoted(text)
+	}
+	return text
+}
+
+// mostName is how long names of Kubernetes may be.
+const mostName = 253
 
 // name says which endpoint it is.
 func name(id index.ID) string {
 	kind := [...]string{index.Pod: "pod", index.Node: "node", index.HostEndpoint: "host endpoint", index.NetworkSet: "network set"}[id.Kind]
 	if id.Namespace != "" {
-		return kind + " " + id.Namespace + "/" + id.Name
+		return kind + " " + short(id.Namespace, mostName) + "/" + short(id.Name, mostName)
 	}
-	return kind + " " + id.Name
+	return kind + " " + short(id.Name, mostName)
 }

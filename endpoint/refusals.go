@@ -36,13 +36,13 @@ func (r *refusals) replace(id index.ID, refused []refusal) (changed bool) {
 		r.all, r.counts, r.first = map[index.ID][]refusal{}, map[string]int{}, map[string]Refused{}
 	}
 	for _, one := range before {
-		r.counts[one.reason]--
+		r.counts[one.reason] -= one.count
 		if r.first[one.reason].Of == id {
 			delete(r.first, one.reason)
 		}
 	}
 	for _, one := range refused {
-		r.counts[one.reason]++
+		r.counts[one.reason] += one.count
 		if f, known := r.first[one.reason]; known && less(id, f.Of) {
 			r.first[one.reason] = Refused{Of: id, Address: one.address}
 		}

@@ -147,18 +147,22 @@ func (s *switchboard) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, err
 	}
-	resp.Body = &mortalBody{resp.Body, cancel, politely}
+	resp.Body = &mortalBody{resp.Body, life, cancel, politely}
 	return resp, nil
 }
 
 type mortalBody struct {
 	io.ReadCloser
+	life     context.Context
 	cancel   context.CancelFunc
 	politely *atomic.Bool
 }
 
 func (b *mortalBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if b.life.Err() != nil { // what is sent after the cut does not come through, also where the way is slow to end
+		n, err = 0, b.life.Err()
+	}
 	if err != nil && b.politely.Load() {
 		return n, io.EOF
 	}

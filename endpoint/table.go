@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
@@ -29,6 +30,7 @@ type table struct {
 	// set and remove are told of objects, begin and end of a list: what is not set between them is gone.
 	set, remove func(*wire.Object)
 	begin, end  func()
+	has         func() bool // anything. Of what is optional.
 
 	mu        sync.Mutex
 	client    *rest.RESTClient // for what is optional, as it was found
@@ -56,9 +58,10 @@ func (t *table) run(ctx context.Context) {
 	}
 }
 
-// find waits until the cluster has the resource. ok is false if ctx ended before that.
+// find waits until the cluster has the resource. ok is false if ctx ended before that. What there was of it goes only when
+// it was looked for twice: an API server that begins does not know everything at once.
 func (t *table) find(ctx context.Context, first bool) (ok bool) {
-	options, pace := t.feed.options, backoff
+	options, pace, doubted := t.feed.options, backoff, false
 	for pause := time.Duration(0); ; first = false {
 		if !first {
 			if pause == 0 {
@@ -82,6 +85,9 @@ func (t *table) find(ctx context.Context, first bool) (ok bool) {
 			t.client = client
 			t.mu.Unlock()
 			return true
+		case t.has() && !doubted:
+			doubted = true
+			pause = min(options.LookEvery, backoff.Cap)
 		default: // what it had of it, it has no more
 			_ = t.Replace(nil, "")
 			t.well(ctx)
@@ -150,11 +156,21 @@ func (t *table) source() *toolscache.ListWatch {
 				t.well(ctx)
 			}
 			if err != nil {
-				return nil, err
+				return nil, atOnce(err, streaming)
 			}
 			return w, nil
 		},
 	}
+}
+
+// atOnce makes of an error one that a reflector takes as a reason to list in the other way. Of a watch that begins with a
+// list it would take some as a reason to wait, with no regard to whether it is to end; the wait after a list that fails
+// has.
+func atOnce(err error, streaming bool) error {
+	if streaming && (utilnet.IsConnectionRefused(err) || apierrors.IsTooManyRequests(err)) {
+		return errors.New(err.Error())
+	}
+	return err
 }
 
 func (t *table) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {

@@ -16,6 +16,10 @@ const (
 	Compatible = "Compatible"
 )
 
+// Complete is True, on an EndpointSet and on a FederatedNetworkPolicy, when what was made is of all clusters that are
+// asked for.
+const Complete = "Complete"
+
 // Reasons, by condition. A reason tells what to do; the message names the objects.
 const (
 	// Ready.
@@ -131,4 +135,18 @@ const (
 	// EKSInventory's Ready.
 	ReasonSynced       = "Synced"
 	ReasonPartlySynced = "PartlySynced"
+
+	// Ready of an EndpointSet and of a FederatedNetworkPolicy, besides ReasonWritten. What selects nothing, or everything,
+	// is a warning.
+	ReasonPending           = "Pending"
+	ReasonSelectorInvalid   = "SelectorInvalid"
+	ReasonNotExpressible    = "NotExpressible"
+	ReasonOutputsRefused    = "OutputsRefused"
+	ReasonSelectsNothing    = "SelectsNothing"
+	ReasonSelectsEverything = "SelectsEverything"
+
+	// Complete.
+	ReasonAllClusters     = "AllClusters"
+	ReasonClustersMissing = "ClustersMissing"
+	ReasonNoClusters      = "NoClusters"
 )

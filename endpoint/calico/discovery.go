@@ -18,6 +18,8 @@ const (
 	recheck = 30 * time.Second
 	// patience is how long it may take to answer all of them.
 	patience = 10 * time.Second
+	// pause is how long an answer holds, whoever asks again.
+	pause = 5 * time.Second
 )
 
 // Lister asks a cluster for the resources of a group and version. client-go's discovery client is one.
@@ -37,6 +39,7 @@ type Discovery struct {
 
 	mu     sync.Mutex
 	served Served
+	looked time.Time // when the last answer came
 	told   map[int]func()
 	next   int
 }
@@ -68,7 +71,7 @@ func (d *Discovery) Notify(f func()) (stop func()) {
 	}
 }
 
-// Again has Run ask now: somebody found a kind gone, or waits for one.
+// Again has Run ask soon: somebody found a kind gone. Within a few seconds it asks once.
 func (d *Discovery) Again() {
 	select {
 	case d.again <- struct{}{}:
@@ -76,17 +79,44 @@ func (d *Discovery) Again() {
 	}
 }
 
+// Await has Run ask, unless it has just asked: somebody waits for a kind that was not there.
+func (d *Discovery) Await() {
+	if d.left() <= 0 {
+		d.Again()
+	}
+}
+
+// left is how long the last answer holds still.
+func (d *Discovery) left() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return pause - d.clock.Since(d.looked)
+}
+
 // Run asks until the context ends. It is the caller's goroutine that it runs in.
 func (d *Discovery) Run(ctx context.Context) error {
 	ticker := d.clock.NewTicker(recheck)
 	defer ticker.Stop()
 	for {
-		d.Look(ctx)
+		if d.left() <= 0 {
+			d.Look(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C():
 		case <-d.again:
+			if left := d.left(); left > 0 {
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-d.clock.After(left):
+				}
+				select { // whoever asked meanwhile gets the same answer
+				case <-d.again:
+				default:
+				}
+			}
 		}
 	}
 }
@@ -105,6 +135,7 @@ func (d *Discovery) Look(ctx context.Context) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.looked = d.clock.Now()
 	var now Served
 	for k := range kinds {
 		now.answers[k] = decide(table[k], all, d.served.answers[k])

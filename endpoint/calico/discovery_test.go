@@ -3,13 +3,16 @@ package calico
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
 	testingclock "k8s.io/utils/clock/testing"
 )
 
@@ -101,41 +104,53 @@ func TestWhatAClusterServes(t *testing.T) {
 	}
 }
 
-// TestDiscoveryAsksAgain follows what comes, without a restart.
+// TestDiscoveryAsksAgain follows what comes, without a restart, and however often somebody asks, it asks once in a while.
 func TestDiscoveryAsksAgain(t *testing.T) {
-	clock := testingclock.NewFakeClock(time.Now())
-	asked := make(chan string, 100)
-	d := NewDiscovery(counting{asked}, clock)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }() // until stop
-	round := func() {
-		t.Helper()
-		for range 5 {
-			select {
-			case <-asked:
-			case <-time.After(10 * time.Second):
-				t.Fatal("it was not asked")
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		d := NewDiscovery(counting{&asked}, clock.RealClock{})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- d.Run(ctx) }() // until stop
+		looks := func(after time.Duration, want int32) {
+			t.Helper()
+			<-time.After(after)
+			synctest.Wait()
+			if got := asked.Swap(0); got != 5*want {
+				t.Errorf("after %s it has asked for %d versions, in place of %d times for 5", after, got, want)
 			}
 		}
-	}
-	round()
-	for range 2 {
-		clock.Step(recheck)
-		round()
-	}
-	d.Again()
-	round()
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+		looks(0, 1)
+		looks(recheck, 1)
+		looks(recheck, 1)
+		d.Await() // it has just asked
+		looks(recheck-1, 0)
+		looks(1, 1)
+		for range 3 {
+			d.Again()
+			looks(1, 0)
+		}
+		looks(pause-4, 0)
+		d.Again() // which the same look answers
+		looks(1, 1)
+		looks(recheck-pause-1, 0)
+		d.Again()
+		looks(0, 1)
+		looks(1, 0) // the time has come, but it has just asked
+		looks(pause, 0)
+		d.Await()
+		looks(0, 1)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
-// counting tells which versions are asked for.
-type counting struct{ asked chan string }
+// counting counts the versions that are asked for.
+type counting struct{ asked *atomic.Int32 }
 
 func (c counting) ServerResourcesForGroupVersionWithContext(_ context.Context, gv string) (*metav1.APIResourceList, error) {
-	c.asked <- gv
+	c.asked.Add(1)
 	return nil, apierrors.NewNotFound(schema.GroupResource{}, gv)
 }

@@ -85,21 +85,25 @@ func (c *Cluster) all(yield func(slot uint32) bool) {
 	}
 }
 
-// Set adds an endpoint, or changes what is known of it. It keeps nothing of what it is handed.
+// Set adds an endpoint, or changes what is known of it. It keeps nothing of what it is handed. What says that it is of no
+// namespace, and yet a pod or of a service account, is not taken: no API server that does not lie says so.
 func (c *Cluster) Set(e *Endpoint) {
 	defer c.lock()()
-	if c.gone {
+	if c.gone || e.Namespace == "" && (e.Kind == Pod || e.ServiceAccount != "") {
 		return
 	}
 	namespace := c.space(e.Namespace)
-	account := noScope
-	if e.ServiceAccount != "" {
-		account = c.account(namespace, e.ServiceAccount)
-	}
 	slot, ok := c.find(namespace, e.ID)
 	var before []uint32
+	account := noScope
 	if ok {
-		before = c.record(slot).pairs
+		r := c.record(slot)
+		before, account = r.pairs, r.account
+	}
+	if c.scopes[account].name != e.ServiceAccount {
+		if account = noScope; e.ServiceAccount != "" {
+			account = c.account(namespace, e.ServiceAccount)
+		}
 	}
 	c.intern(e.Labels, before)
 	if ok {
@@ -111,29 +115,45 @@ func (c *Cluster) Set(e *Endpoint) {
 }
 
 // intern leaves in c.pairs the pairs of an endpoint's own labels, by name. Most of them are, most of the
-// time, what they were before.
+// time, what they were before, and those that are not have at least the same names.
 func (c *Cluster) intern(labels []Label, before []uint32) {
-	byName := func(a, b Label) int { return strings.Compare(a.Name, b.Name) }
+	c.pairs = c.pairs[:0]
+	if c.named(labels, before) {
+		for i, l := range labels {
+			id := before[i]
+			if p := c.labels.pair(id); p.value != l.Value {
+				id = c.labels.internValue(p.key, l.Value)
+			}
+			c.pairs = append(c.pairs, id)
+		}
+		return
+	}
 	if !slices.IsSortedFunc(labels, byName) {
 		c.sorted = append(c.sorted[:0], labels...)
-		slices.SortFunc(c.sorted, byName)
+		slices.SortStableFunc(c.sorted, byName)
 		labels = c.sorted
 	}
-	c.pairs = c.pairs[:0]
-	for _, l := range labels {
-		for len(before) > 0 && c.labels.pair(before[0]).key.name < l.Name {
-			before = before[1:]
-		}
-		if len(before) > 0 {
-			if p := c.labels.pair(before[0]); p.key.name == l.Name && p.value == l.Value {
-				c.pairs = append(c.pairs, before[0])
-				continue
-			}
+	for i, l := range labels {
+		if i+1 < len(labels) && labels[i+1].Name == l.Name {
+			continue // the last one counts
 		}
 		if originOf(l.Name) == own {
 			c.pairs = append(c.pairs, c.labels.intern(l.Name, l.Value))
 		}
 	}
+}
+
+// named says that labels have the names of some pairs, in their order.
+func (c *Cluster) named(labels []Label, pairs []uint32) bool {
+	if len(labels) != len(pairs) {
+		return false
+	}
+	for i, l := range labels {
+		if c.labels.pair(pairs[i]).key.name != l.Name {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *Cluster) add(e *Endpoint, namespace, account uint32) (slot uint32) {

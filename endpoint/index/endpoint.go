@@ -1,6 +1,9 @@
 package index
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Kind says what an endpoint is.
 type Kind uint8
@@ -33,7 +36,7 @@ type ID struct {
 // Endpoint is what is known of one.
 type Endpoint struct {
 	ID
-	// Labels of its own, in any order, each name once.
+	// Labels of its own, in any order. Of those of one name the last one counts.
 	Labels []Label
 	// ServiceAccount of a pod, in its namespace. May be empty.
 	ServiceAccount string
@@ -46,6 +49,8 @@ type Endpoint struct {
 
 // Label is a label's name and value.
 type Label struct{ Name, Value string }
+
+func byName(a, b Label) int { return strings.Compare(a.Name, b.Name) }
 
 // Port is a named port of an endpoint. Protocol is as Kubernetes writes it: TCP, UDP, SCTP.
 type Port struct {

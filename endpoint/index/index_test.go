@@ -3,6 +3,7 @@ package index_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -16,11 +17,13 @@ import (
 	"github.com/hawser-io/hawser/selector"
 )
 
-// TestMain asks for more than the few checks by default: some faults take three steps in one order.
+// TestMain asks for more than the few checks, and steps, by default: some faults take three steps in one order.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		_ = flag.Set("rapid.checks", "1000")
+	for name, value := range map[string]string{"rapid.checks": "600", "rapid.steps": "60"} {
+		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
+			_ = flag.Set(name, value)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -45,9 +48,9 @@ func (l *land) labels(cluster string, e index.Endpoint) map[string]string {
 	if l.id != "" {
 		all[index.ClusterIDLabel] = l.id
 	}
-	for _, own := range e.Labels {
-		if !strings.HasPrefix(own.Name, "pcns.") && !strings.HasPrefix(own.Name, "pcsa.") && all[own.Name] == "" {
-			all[own.Name] = own.Value
+	for name, value := range mapOf(e.Labels) {
+		if !strings.HasPrefix(name, "pcns.") && !strings.HasPrefix(name, "pcsa.") && all[name] == "" {
+			all[name] = value
 		}
 	}
 	delete(all, "projectcalico.org/orchestrator")
@@ -101,8 +104,9 @@ func names(all func(func(index.Endpoint) bool)) (names []string) {
 
 var words = []string{"a", "b", "ab", "abc", "", "x1", "x2", "x3"}
 
+// labelsOf draws labels, some of them perhaps twice, as a cluster that lies may send them: the last one counts.
 func labelsOf(t *rapid.T) (labels []index.Label) {
-	names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"app", "tier", "uid", "pcns.team", "hawser.io/cluster", "projectcalico.org/namespace"}), 0, 4, rapid.ID[string]).Draw(t, "labels")
+	names := rapid.SliceOfN(rapid.SampledFrom([]string{"app", "tier", "uid", "pcns.team", "hawser.io/cluster", "projectcalico.org/namespace"}), 0, 5).Draw(t, "labels")
 	for _, name := range names {
 		value := rapid.SampledFrom(words).Draw(t, name)
 		if name == "uid" { // more values than are looked at one by one
@@ -175,8 +179,7 @@ func TestMembersAreWhatAFreshEvaluationFinds(t *testing.T) {
 		var queries []*live
 		listing := map[string]map[index.ID]bool{} // clusters whose pods are being listed, and what was seen
 		clusters := []string{"c1", "c2"}
-		join := func(t *rapid.T) {
-			name := rapid.SampledFrom(clusters).Draw(t, "cluster")
+		join := func(name string) {
 			if w[name] != nil {
 				return
 			}
@@ -186,17 +189,18 @@ func TestMembersAreWhatAFreshEvaluationFinds(t *testing.T) {
 			}
 			parts[name], w[name] = c, newLand("id-"+name)
 		}
+		join("c1") // as long as there is none most steps are none, and few of those make a short history
 		some := func(t *rapid.T) (string, *index.Cluster, *land) {
-			name := rapid.SampledFrom(clusters).Draw(t, "cluster")
-			if w[name] == nil {
-				t.Skip("not there")
+			if len(w) == 0 {
+				t.Skip("none is there")
 			}
+			name := rapid.SampledFrom(slices.Sorted(maps.Keys(w))).Draw(t, "cluster")
 			return name, parts[name], w[name]
 		}
 		namespace := rapid.SampledFrom([]string{"ns0", "ns1", "ns2"})
 		account := rapid.SampledFrom([]string{"sa0", "sa1"})
 		idOf := func(t *rapid.T) index.ID {
-			id := index.ID{Kind: index.Kind(rapid.IntRange(0, 3).Draw(t, "kind")), Name: fmt.Sprint("e", rapid.IntRange(0, 99).Draw(t, "name"))}
+			id := index.ID{Kind: index.Kind(rapid.IntRange(0, 3).Draw(t, "kind")), Name: fmt.Sprint("e", rapid.IntRange(0, 19).Draw(t, "name"))}
 			if id.Kind == index.Pod || id.Kind == index.NetworkSet && rapid.Bool().Draw(t, "namespaced") {
 				id.Namespace = namespace.Draw(t, "namespace")
 			}
@@ -220,8 +224,32 @@ func TestMembersAreWhatAFreshEvaluationFinds(t *testing.T) {
 				seen[e.ID] = true
 			}
 		}
+		change := func(t *rapid.T) {
+			name, c, l := some(t)
+			if len(l.endpoints) == 0 {
+				t.Skip("none is there")
+			}
+			all := slices.SortedFunc(maps.Keys(l.endpoints), func(a, b index.ID) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			e := l.endpoints[rapid.SampledFrom(all).Draw(t, "which")]
+			e.Labels = slices.Clone(e.Labels)
+			what := rapid.IntRange(0, 2).Draw(t, "what")
+			switch {
+			case what == 0 && e.Kind == index.Pod:
+				e.ServiceAccount = rapid.SampledFrom([]string{"", "sa0", "sa1"}).Draw(t, "account")
+			case len(e.Labels) > 0:
+				one := &e.Labels[rapid.IntRange(0, len(e.Labels)-1).Draw(t, "label")]
+				if one.Value = rapid.SampledFrom(words).Draw(t, "value"); what == 2 {
+					one.Name = rapid.SampledFrom([]string{"app", "tier"}).Draw(t, "name")
+				}
+			}
+			c.Set(&e)
+			l.endpoints[e.ID] = e
+			if seen := listing[name]; seen != nil {
+				seen[e.ID] = true
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
-			"a cluster joins": join,
+			"a cluster joins": func(t *rapid.T) { join(rapid.SampledFrom(clusters).Draw(t, "cluster")) },
 			"a cluster leaves": func(t *rapid.T) {
 				if rapid.IntRange(0, 9).Draw(t, "seldom") > 0 {
 					return
@@ -231,9 +259,11 @@ func TestMembersAreWhatAFreshEvaluationFinds(t *testing.T) {
 				delete(w, name)
 				delete(listing, name)
 			},
-			"an endpoint is set":       set,
-			"another endpoint is set":  set,
-			"one more endpoint is set": set,
+			"an endpoint is set":                set,
+			"another endpoint is set":           set,
+			"one more endpoint is set":          set,
+			"an endpoint that is there changes": change,
+			"another one changes":               change,
 			"an endpoint goes": func(t *rapid.T) {
 				_, c, l := some(t)
 				id := idOf(t)

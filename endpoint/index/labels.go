@@ -78,6 +78,10 @@ func (l *labels) intern(name, value string) uint32 {
 		k = &key{name: strings.Clone(name), origin: originOf(name)}
 		l.keys[k.name] = k
 	}
+	return l.internValue(k, value)
+}
+
+func (l *labels) internValue(k *key, value string) uint32 {
 	id, ok := l.find(k, value)
 	if ok {
 		return id
@@ -140,10 +144,10 @@ func (l *labels) exchange(before, after []uint32, who uint32) {
 	}
 }
 
-// forget forgets a pair that nobody carries.
+// forget forgets a pair that nobody carries, unless it is forgotten already.
 func (l *labels) forget(id uint32) {
 	p := l.pair(id)
-	if p.by.len() > 0 {
+	if p.by.len() > 0 || p.key == nil {
 		return
 	}
 	k := p.key

@@ -25,22 +25,41 @@ func (c *Cluster) Get(id ID) (e Endpoint, ok bool) {
 	return c.endpoint(slot), true
 }
 
-// Addresses yields every address of every endpoint, with whose it is, in no particular order. The cluster is
-// locked meanwhile: do not call it.
+// Addresses yields every address of every endpoint, with whose it is, in no particular order. It leaves room for whoever
+// changes the cluster: each endpoint is as it was at some time in between.
 func (c *Cluster) Addresses() iter.Seq2[ID, netip.Prefix] {
 	return func(yield func(ID, netip.Prefix) bool) {
-		defer c.rlock()()
-		for slot := range c.used {
-			r := c.record(slot)
-			if !r.is {
-				continue
-			}
-			id := ID{Kind: r.kind, Namespace: c.scopes[r.namespace].name, Name: r.name}
-			if !r.addresses(func(a netip.Prefix) bool { return yield(id, a) }) {
+		var some []owned
+		for from := uint32(0); ; from += atOnce {
+			var more bool
+			if some, more = c.addresses(some[:0], from); !more {
 				return
+			}
+			for _, o := range some {
+				if !yield(o.id, o.address) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// owned is an address with whose it is.
+type owned struct {
+	id      ID
+	address netip.Prefix
+}
+
+// addresses appends those of some slots. more is false where there are none from these on.
+func (c *Cluster) addresses(to []owned, from uint32) (some []owned, more bool) {
+	defer c.rlock()()
+	for slot := from; slot < min(from+atOnce, c.used); slot++ {
+		if r := c.record(slot); r.is {
+			id := ID{Kind: r.kind, Namespace: c.scopes[r.namespace].name, Name: r.name}
+			r.addresses(func(a netip.Prefix) bool { to = append(to, owned{id, a}); return true })
+		}
+	}
+	return to, from < c.used
 }
 
 // rlock keeps everybody who changes the cluster out of it.

@@ -151,15 +151,18 @@ func (c *Cluster) newScope(name string) uint32 {
 	return uint32(len(c.scopes) - 1) //nolint:gosec // memory ends before
 }
 
-// relabel gives a scope other labels, and asks for its members what tells them apart.
+// relabel gives a scope other labels, which it sorts, and asks for its members what tells them apart.
 func (c *Cluster) relabel(id uint32, labels []Label) {
 	s := c.scopes[id]
 	after := make([]uint32, 0, len(labels))
-	for _, l := range labels {
+	slices.SortStableFunc(labels, byName)
+	for i, l := range labels {
+		if i+1 < len(labels) && labels[i+1].Name == l.Name {
+			continue // the last one counts
+		}
 		after = append(after, c.labels.intern(l.Name, l.Value))
 	}
 	slices.Sort(after)
-	after = slices.Compact(after)
 	if slices.Equal(s.pairs, after) {
 		return
 	}

@@ -104,6 +104,8 @@ func (c *CalicoPolicies) rule(r *Rule) (*calicoRule, Problems) {
 	made := &calicoRule{networkRule: networkRule{Rule: r}}
 	own, problems := c.plan.ofCalico(&r.Pods)
 	if own != nil {
+		problems = append(problems, r.Pods.narrow(".selector", &own.Selector, pods)...)
+		problems = append(problems, r.Pods.narrow(".notSelector", &own.NotSelector, pods)...)
 		made.own = *own
 	}
 	if r.Peer.Endpoints == nil && len(r.Peer.Ports.Names) > 0 {
@@ -111,11 +113,12 @@ func (c *CalicoPolicies) rule(r *Rule) (*calicoRule, Problems) {
 	}
 	if r.Peer.Endpoints != nil && c.plan.Clusters.Local && c.plan.LocalPeers == v1alpha1.LocalPeersSelectors {
 		native, found := c.plan.ofCalico(&r.Peer)
+		if native != nil {
+			found = append(found, r.Peer.narrow(".selector", &native.Selector, pods)...)
+			found = append(found, r.Peer.narrow(".notSelector", &native.NotSelector, notOurs)...)
+		}
 		for i := range found {
 			found[i].Cause = fmt.Errorf("%w; spec.localPeers: Addresses can", found[i].Cause)
-		}
-		if native != nil && len(found) == 0 && !podsAlone(native) {
-			found.add(r.Peer.Field+".selector", fmt.Errorf("it is too long for Calico, which takes %d bytes; spec.localPeers: Addresses can be used", calico.MaxSelector))
 		}
 		made.native, problems = native, append(problems, found...)
 	}
@@ -125,23 +128,29 @@ func (c *CalicoPolicies) rule(r *Rule) (*calicoRule, Problems) {
 	return made, problems
 }
 
-// podsAlone narrows a side to pods: whatever else matches stands in the sets, and among it would be, without this, the
-// sets of all other policies. It is false where the selectors have no room for that.
-func podsAlone(side *calico.EntityRule) bool {
-	const pods, others = `projectcalico.org/orchestrator == "k8s"`, `projectcalico.org/orchestrator != "k8s"`
-	narrowed := pods
-	if side.Selector != everything {
-		narrowed = "(" + side.Selector + ") && " + pods
-	}
-	switch {
-	case len(narrowed) <= calico.MaxSelector:
-		side.Selector = narrowed
-	case side.NotSelector == "":
-		side.NotSelector = others
+// By a selector, Calico means the addresses of all that matches, of sets as of pods. What is allowed by one is narrowed to
+// pods: of peers, everything else stands in the sets that are made here, and the policy's own pods are what they are by
+// their labels, not by a set that has their address. What is taken away is not, but for what Hawser has made, which is no
+// endpoint: other sets of addresses would stand for the pods that they were made of.
+const (
+	pods    = `projectcalico.org/orchestrator == "k8s"`
+	notOurs = `(` + pods + ` || ` + v1alpha1.ManagedByLabel + ` != "` + v1alpha1.ManagedBy + `")`
+)
+
+// narrow joins a selector of a side, if it is there, with another one.
+func (s *Side) narrow(field string, said *string, by string) (problems Problems) {
+	switch *said {
+	case "":
+		return nil
+	case everything:
+		*said = by
 	default:
-		return false
+		*said = "(" + *said + ") && " + by
 	}
-	return true
+	if len(*said) > calico.MaxSelector {
+		problems.add(s.Field+field, fmt.Errorf("it is too long for Calico, which takes %d bytes, and has to be told besides: %s", calico.MaxSelector, by))
+	}
+	return problems
 }
 
 // base are the rules that depend on no cluster: those of a peer that is any address, of local pods, and of the sets.

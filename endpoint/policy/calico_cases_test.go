@@ -186,6 +186,44 @@ func TestNobodyInTheNamespaceGetsInByTheLabelOfSets(t *testing.T) {
 	}
 }
 
+// TestSetsThatAreMadeOfEndpointsTakeNothingAway: a policy that says local peers by their addresses has their addresses in a
+// set, which another one's notSelector matches.
+func TestSetsThatAreMadeOfEndpointsTakeNothingAway(t *testing.T) {
+	w := shops(t)
+	w.add(w.parts[home], home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "db"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32")}}, map[string]string{"app": "db"})
+	here := v1alpha1.ClusterScope{Local: true}
+	byAddress := policyOf(spec{Clusters: here, LocalPeers: v1alpha1.LocalPeersAddresses, Ingress: from(peer{Selector: new("app == 'db'")})})
+	byAddress.Name = "other"
+	others, _ := makeFor(t, w, byAddress, (*policy.Plan).Calico)
+	out, _ := makeFor(t, w, policyOf(spec{Clusters: here, Egress: to(peer{Selector: new("has(app)"), NotSelector: new("app != 'db'")})}), (*policy.Plan).Calico)
+	c := calicoOf(t, w, append(others.objects, out.objects...))
+	if diff := cmp.Diff([]string{"10.0.0.7 80 81 8080"}, passing(w, false, func(f flow) bool { return c.allows(w, f) })); diff != "" {
+		t.Errorf("what is let through (-want +got):\n%s", diff)
+	}
+}
+
+// TestASetWithTheAddressOfAPodMakesItNoOther: the policy's own pods are told apart by their labels alone.
+func TestASetWithTheAddressOfAPodMakesItNoOther(t *testing.T) {
+	w := shops(t)
+	nets := index.Endpoint{ID: index.ID{Kind: index.NetworkSet, Namespace: "shop", Name: "nets"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}
+	w.add(w.parts[home], home, nets, map[string]string{"app": "db"}) // whose address is that of pod web
+	for _, tt := range []struct {
+		own  peer
+		want []string
+	}{
+		{peer{Selector: new("app == 'db'")}, nil},
+		{peer{NotSelector: new("app == 'db'")}, []string{"192.0.2.1 80 81 8080"}},
+	} {
+		all := to(peer{Nets: []string{"192.0.2.0/24"}})
+		all[0].Source = &tt.own
+		out, _ := makeFor(t, w, policyOf(spec{Clusters: remote, Types: []v1alpha1.PolicyType{"Egress"}, Egress: all}), (*policy.Plan).Calico)
+		c := calicoOf(t, w, out.objects)
+		if diff := cmp.Diff(tt.want, passing(w, false, func(f flow) bool { return c.allows(w, f) })); diff != "" {
+			t.Errorf("what is let through (-want +got):\n%s\n%s", diff, describeUnstructured(out.objects))
+		}
+	}
+}
+
 // TestPortsThatTrafficComesFrom are known to Calico, and by name also in the other clusters.
 func TestPortsThatTrafficComesFrom(t *testing.T) {
 	w := shops(t)

@@ -33,7 +33,10 @@
 // cluster is left out there: an empty "from" would let everything in.
 //
 // Local peers are rendered by selectors, where the policy says so: pods natively, and what else matches (nodes, host
-// endpoints, network sets) by address as in any other cluster. A pod of the host's network is no endpoint, as in
+// endpoints, network sets) by address as in any other cluster. Whether selectors can say what a notSelector takes away
+// depends on what there is: it takes away by address, and something that is no pod may have the address of one. So the
+// selectors of a rule with a notSelector stand with the addresses of the local cluster, and are left out, and refused,
+// while that is the case. A pod of the host's network is no endpoint, as in
 // Calico: its node is. It is neither closed nor selected by label; what networks do with such pods is not defined by
 // Kubernetes.
 //
@@ -47,7 +50,8 @@
 // clusters are written, some moments in which its rule allows nothing. A name of a port has other numbers elsewhere, of
 // which sets know nothing: each number is a set, and a NetworkPolicy for each cluster says them.
 //
-// Local pods are selected by Calico itself, whatever the grammar says of them. Only what a selector asks of the cluster
+// Local pods are selected by Calico itself, whatever the grammar says of them, and taken away by the address of whatever
+// matches a notSelector, other than what Hawser made. Only what a selector asks of the cluster
 // is decided beforehand. Calico believes a label pcns.x or pcsa.x that a pod carries itself, as in every policy of its
 // own; spec.localPeers: Addresses does not.
 //

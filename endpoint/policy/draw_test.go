@@ -139,8 +139,14 @@ func drawPeer(t *rapid.T) (s side) {
 		e := drawExpression(t, vocabulary, 2)
 		s.selector, s.said.Selector = &e, &e.text
 	}
-	if oneIn(t, 4, "not") {
+	if oneIn(t, 3, "not") {
 		e := drawExpression(t, vocabulary, 1)
+		if oneIn(t, 2, "what is no pod") { // and may have the address of one
+			e = expression{"!has(projectcalico.org/orchestrator)", func(labels map[string]string, _ bool) bool {
+				_, has := labels["projectcalico.org/orchestrator"]
+				return !has
+			}}
+		}
 		s.notSelector, s.said.NotSelector = &e, &e.text
 	}
 	switch {
@@ -253,6 +259,7 @@ type drawn struct {
 	object          *v1alpha1.FederatedNetworkPolicy
 	selector        expression
 	ingress, egress []rule
+	withheld        map[string]bool // fields of rules that were told to allow no local pod
 }
 
 func drawPolicy(t *rapid.T) *drawn {

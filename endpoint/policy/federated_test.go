@@ -45,14 +45,15 @@ func (d *drawn) allows(w *world, f flow, without func(field string) bool) bool {
 		return true
 	}
 	for i := range rules {
-		if !without(name+strconv.Itoa(i)+"]") && d.passes(w, &rules[i], f) {
+		if field := name + strconv.Itoa(i) + "]"; !without(field) && d.passes(w, &rules[i], f, !d.withheld[field]) {
 			return true
 		}
 	}
 	return false
 }
 
-func (d *drawn) passes(w *world, r *rule, f flow) bool {
+// passes says whether a rule allows a flow. pods says whether local pods count as peers.
+func (d *drawn) passes(w *world, r *rule, f flow, pods bool) bool {
 	if r.said.Protocol != "" && r.said.Protocol != f.protocol {
 		return false
 	}
@@ -70,13 +71,13 @@ func (d *drawn) passes(w *world, r *rule, f flow) bool {
 	}
 	ports := r.destination.said
 	if ports == nil {
-		return peer.has(w, d, f.peer, nil)
+		return peer.has(w, d, f.peer, pods, nil)
 	}
 	if len(ports.NotPorts) > 0 && numbered(ports.NotPorts, f.port) {
 		return false
 	}
 	if len(ports.Ports) == 0 || numbered(ports.Ports, f.port) {
-		return peer.has(w, d, f.peer, nil)
+		return peer.has(w, d, f.peer, pods, nil)
 	}
 	named := func(e *thing) bool {
 		return slices.ContainsFunc(e.Ports, func(p index.Port) bool {
@@ -84,9 +85,9 @@ func (d *drawn) passes(w *world, r *rule, f flow) bool {
 		})
 	}
 	if f.ingress {
-		return named(f.pod) && peer.has(w, d, f.peer, nil)
+		return named(f.pod) && peer.has(w, d, f.peer, pods, nil)
 	}
-	return peer.has(w, d, f.peer, named)
+	return peer.has(w, d, f.peer, pods, named)
 }
 
 func numbered(ports []intstr.IntOrString, number uint16) bool {
@@ -132,8 +133,9 @@ func (s *side) matches(w *world, namespace string, e *thing) bool {
 	return s.selector == nil || s.selector.holds(w.labels(e), true)
 }
 
-// has says whether an address is one of the side's. meets is asked of the endpoint that it is, if it is not nil.
-func (s *side) has(w *world, d *drawn, a netip.Addr, meets func(e *thing) bool) bool {
+// has says whether an address is one of the side's. meets is asked of the endpoint that it is, if it is not nil. Without
+// pods those of the local cluster are none of the side's.
+func (s *side) has(w *world, d *drawn, a netip.Addr, pods bool, meets func(e *thing) bool) bool {
 	if s.said == nil {
 		return meets == nil
 	}
@@ -154,12 +156,34 @@ func (s *side) has(w *world, d *drawn, a netip.Addr, meets func(e *thing) bool) 
 		found, taken := false, false
 		for i := range w.things {
 			if e := &w.things[i]; e.cluster == c.Name && e.at(a) {
-				found = found || s.matches(w, d.object.Namespace, e) && (meets == nil || meets(e))
+				counts := pods || !c.Local || e.Kind != index.Pod
+				found = found || counts && s.matches(w, d.object.Namespace, e) && (meets == nil || meets(e))
 				taken = taken || s.notSelector != nil && s.notSelector.holds(w.labels(e), true)
 			}
 		}
 		if found && !taken {
 			return true
+		}
+	}
+	return false
+}
+
+// takenByAddress says whether the side's notSelector takes a local pod away that it does not match: by the address, which
+// something else has that it matches.
+func (s *side) takenByAddress(w *world, namespace string) bool {
+	if s.said == nil || s.notSelector == nil {
+		return false
+	}
+	for i := range w.things {
+		pod := &w.things[i]
+		if pod.cluster != home || pod.Kind != index.Pod || !s.matches(w, namespace, pod) || s.notSelector.holds(w.labels(pod), true) {
+			continue
+		}
+		for j := range w.things {
+			other := &w.things[j]
+			if other.cluster == home && s.notSelector.holds(w.labels(other), true) && slices.ContainsFunc(pod.Addresses, func(p netip.Prefix) bool { return other.at(p.Addr()) }) {
+				return true
+			}
 		}
 	}
 	return false

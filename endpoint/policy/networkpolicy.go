@@ -34,8 +34,12 @@ type Networks struct {
 // networkRule is a rule that can be expressed.
 type networkRule struct {
 	*Rule
-	native []networkingv1.NetworkPolicyPeer // pods of the local cluster that its peer stands for
+	native []networkingv1.NetworkPolicyPeer // pods of the local cluster that its peer stands for, by label: nil for none
 }
+
+// always says that all pods of native are let in, whatever there is in the local cluster: no notSelector takes one away by
+// its address.
+func (r *networkRule) always() bool { return r.NotMembers == None }
 
 // podTerm is pods that one NetworkPolicy selects.
 type podTerm struct {
@@ -200,7 +204,7 @@ func (n *Networks) Base() (all []client.Object) {
 				if blocks, bounded := r.Peer.blocks(); !bounded || len(blocks) > 0 {
 					allow(&spec, r.Direction, peersOf(blocks), ports)
 				}
-			case len(r.native) > 0:
+			case len(r.native) > 0 && r.always():
 				allow(&spec, r.Direction, r.native, ports)
 			}
 		}

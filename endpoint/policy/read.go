@@ -12,17 +12,16 @@ import (
 	"github.com/hawser-io/hawser/selector"
 )
 
-// ReasonNotExpressible is the reason of the condition Ready where the target has no words for a field.
-const ReasonNotExpressible = "NotExpressible"
-
 // Reading is what there is to do for a FederatedNetworkPolicy.
 type Reading struct {
 	// Item is what the publisher is to do. Where the policy has no plan it withdraws what is allowed.
 	Item publish.Item
 	// Base are the objects that are of no cluster.
 	Base []client.Object
-	// Refused and Warned are what there is to say of the spec.
+	// Refused and Warned are what there is to say of the spec. Narrow are the selectors of peers that should not match
+	// everything that there is: that is not to be seen here.
 	Refused, Warned []publish.Statement
+	Narrow          []publish.Narrow
 }
 
 // KeyOf is the key of a policy.
@@ -49,11 +48,12 @@ func Read(p *v1alpha1.FederatedNetworkPolicy, local Local, last string) Reading 
 		return r.closed(p, local, last)
 	}
 	target, err := plan.For(&p.Spec)
-	r.refuse(err, ReasonNotExpressible)
+	r.refuse(err, v1alpha1.ReasonNotExpressible)
 	if target == nil {
 		return r.closed(p, local, last)
 	}
 	r.warn(plan.Warnings)
+	r.Narrow = plan.narrow()
 	r.Item.Selectors, r.Item.Render = plan.Selectors, target.Render
 	r.Base = noted(target.Base(), plan)
 	return r
@@ -67,7 +67,7 @@ func (r *Reading) refuse(err error, reason string) {
 	case err == nil:
 		return
 	case errors.As(err, &syntax):
-		reason = publish.ReasonSelectorInvalid
+		reason = v1alpha1.ReasonSelectorInvalid
 	}
 	text := err.Error()
 	if errors.As(err, &problems) {
@@ -83,11 +83,36 @@ func (r *Reading) warn(of Problems) {
 	case len(of) == 0:
 		return
 	case errors.Is(of, errNothing):
-		reason = publish.ReasonSelectsNothing
+		reason = v1alpha1.ReasonSelectsNothing
 	case errors.Is(of, errEverything):
-		reason = publish.ReasonSelectsEverything
+		reason = v1alpha1.ReasonSelectsEverything
 	}
 	r.Warned = append(r.Warned, publish.Statement{Reason: reason, Message: of.Describe()})
+}
+
+// narrow are the selectors of peers, each with the field that narrows it most. What can match no more than one namespace,
+// or says all(), or is warned of, is not among them.
+func (p *Plan) narrow() (all []publish.Narrow) {
+	for i := range p.Rules {
+		side := &p.Rules[i].Peer
+		said, accounts := &side.Said, &side.Said.ServiceAccounts
+		if said.NamespaceSelector == nil || said.NamespaceSelector.UsesGlobal() {
+			continue
+		}
+		field := ""
+		switch {
+		case said.Selector != nil && !said.Selector.MatchesEverything():
+			field = ".selector"
+		case len(accounts.Names) > 0 || accounts.Selector != nil:
+			field = ".serviceAccounts"
+		case !said.NamespaceSelector.MatchesEverything():
+			field = ".namespaceSelector"
+		default:
+			continue
+		}
+		all = append(all, publish.Narrow{Field: side.Field + field, Selector: side.Endpoints})
+	}
+	return all
 }
 
 // closed keeps the pods closed that were, where nobody can say whom the policy is for now.

@@ -20,10 +20,10 @@ func TestPodsStayClosedWhileTheSelectorCannotBeUsed(t *testing.T) {
 		t.Fatalf("%d objects, %d selectors, made for %q: %v", len(before.Base), len(before.Item.Selectors), last, before.Refused)
 	}
 	tests := []struct{ name, selector, last, reason, says string }{
-		{"it cannot be read", "app =", last, publish.ReasonSelectorInvalid, "stay closed"},
-		{"it cannot be expressed", "app contains 'x'", last, policy.ReasonNotExpressible, "stay closed"},
-		{"there was none before", "app =", "", publish.ReasonSelectorInvalid, "nothing is closed"},
-		{"what was there cannot be expressed either", "app =", "app contains 'x'", publish.ReasonSelectorInvalid, "nothing is closed"},
+		{"it cannot be read", "app =", last, v1alpha1.ReasonSelectorInvalid, "stay closed"},
+		{"it cannot be expressed", "app contains 'x'", last, v1alpha1.ReasonNotExpressible, "stay closed"},
+		{"there was none before", "app =", "", v1alpha1.ReasonSelectorInvalid, "nothing is closed"},
+		{"what was there cannot be expressed either", "app =", "app contains 'x'", v1alpha1.ReasonSelectorInvalid, "nothing is closed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -66,10 +66,39 @@ func TestAClusterScopeThatCannotBeReadIsToldOf(t *testing.T) {
 }
 
 func TestWarningsHaveTheReasonOfTheFirst(t *testing.T) {
-	for text, reason := range map[string]string{"a == 'x' && a == 'y'": publish.ReasonSelectsNothing, "has(a) || !has(a)": publish.ReasonSelectsEverything} {
+	for text, reason := range map[string]string{"a == 'x' && a == 'y'": v1alpha1.ReasonSelectsNothing, "has(a) || !has(a)": v1alpha1.ReasonSelectsEverything} {
 		r := policy.Read(policyOf(spec{Clusters: remote, Ingress: from(peer{Selector: &text})}), local, "")
 		if len(r.Refused) > 0 || len(r.Warned) != 1 || r.Warned[0].Reason != reason || !strings.Contains(r.Warned[0].Message, "spec.ingress[0].source.selector: ") {
 			t.Errorf("%s: got %v, %v", text, r.Refused, r.Warned)
 		}
+	}
+}
+
+func TestWhichPeersShouldNotMatchEverything(t *testing.T) {
+	all, x := new("all()"), new("app == 'x'")
+	for _, tt := range []struct {
+		name string
+		peer peer
+		want string // field
+	}{
+		{"a selector in any namespace", peer{NamespaceSelector: all, Selector: x}, ".selector"},
+		{"in some namespaces", peer{NamespaceSelector: x}, ".namespaceSelector"},
+		{"by both", peer{NamespaceSelector: x, Selector: x}, ".selector"},
+		{"by accounts", peer{NamespaceSelector: all, ServiceAccounts: &v1alpha1.ServiceAccountMatch{Names: []string{"robot"}}}, ".serviceAccounts"},
+		{"what says all()", peer{NamespaceSelector: all, Selector: new("")}, ""},
+		{"in the policy's namespace", peer{Selector: x}, ""},
+		{"in no namespace", peer{NamespaceSelector: new("global()"), Selector: x}, ""},
+		{"what is warned of", peer{NamespaceSelector: all, Selector: new("has(a) || !has(a)")}, ""},
+		{"any address", peer{Nets: []string{"10.0.0.0/8"}}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			for _, n := range policy.Read(policyOf(spec{Clusters: remote, Ingress: from(tt.peer)}), local, "").Narrow {
+				got += strings.TrimPrefix(n.Field, "spec.ingress[0].source")
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }

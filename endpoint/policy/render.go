@@ -7,6 +7,7 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/index"
@@ -18,7 +19,7 @@ import (
 func (n *Networks) Render(r publish.Request) (publish.Rendered, error) {
 	var out publish.Rendered
 	seen := counted{endpoints: map[index.ID]struct{}{}}
-	entries := make([][]entry, len(n.rules))
+	entries, byLabel := make([][]entry, len(n.rules)), make([]bool, len(n.rules))
 	for i := range n.rules {
 		rule := &n.rules[i]
 		if rule.Members == None {
@@ -27,28 +28,47 @@ func (n *Networks) Render(r publish.Request) (publish.Rendered, error) {
 		native := r.Cluster.Local && n.plan.LocalPeers == v1alpha1.LocalPeersSelectors
 		found := rule.resolve(n.plan, r, native, &seen)
 		entries[i] = rule.entries(found)
-		if native {
-			out.Refused = append(out.Refused, rule.notTaken(r)...)
+		if native && len(rule.native) > 0 && !rule.always() {
+			var refused []string
+			byLabel[i], refused = rule.byLabel(r)
+			out.Refused = append(out.Refused, refused...)
 		}
 	}
 	for i, t := range n.terms {
 		var all []entry
+		var first networkingv1.NetworkPolicySpec
 		for _, at := range t.rules {
 			all = append(all, entries[at]...)
-		}
-		pieces := divide(all, r.Pieces(n.base(partPeers, i)))
-		for p, piece := range pieces {
-			var spec networkingv1.NetworkPolicySpec
-			for _, e := range piece {
-				allow(&spec, e.rule.Direction, peersAt(e.prefixes), e.ports)
-			}
-			if len(spec.PolicyTypes) > 0 {
-				out.Objects = append(out.Objects, n.object(r.Cluster.Name, partPeers, i, p+1, len(pieces), spec))
+			if byLabel[at] {
+				rule := &n.rules[at]
+				allow(&first, rule.Direction, rule.native, rule.portsByName())
 			}
 		}
+		out.Objects = append(out.Objects, n.pieces(r, i, first, all)...)
 	}
 	out.Endpoints, out.Addresses = seen.totals()
 	return out, nil
+}
+
+// pieces are the objects of one cluster for one term: what is allowed by label in the first, and the addresses divided.
+func (n *Networks) pieces(r publish.Request, term int, first networkingv1.NetworkPolicySpec, all []entry) (objects []client.Object) {
+	pieces := divide(all, r.Pieces(n.base(partPeers, term)))
+	if len(pieces) == 0 {
+		pieces = [][]entry{nil}
+	}
+	for p, piece := range pieces {
+		var spec networkingv1.NetworkPolicySpec
+		if p == 0 {
+			spec = first
+		}
+		for _, e := range piece {
+			allow(&spec, e.rule.Direction, peersAt(e.prefixes), e.ports)
+		}
+		if len(spec.PolicyTypes) > 0 {
+			objects = append(objects, n.object(r.Cluster.Name, partPeers, term, p+1, len(pieces), spec))
+		}
+	}
+	return objects
 }
 
 // counted are the endpoints that rules match, and their addresses.

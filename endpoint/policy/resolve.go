@@ -89,35 +89,31 @@ func (s *sieve) keep(to []netip.Prefix, p netip.Prefix) []netip.Prefix {
 	return to
 }
 
-// notTaken tells of local pods that a rule lets in natively although something that its notSelector matches, and that
-// is no pod, has their address: selectors of pods cannot take them away.
-func (r *networkRule) notTaken(req publish.Request) []string {
-	if r.NotMembers == None || len(r.native) == 0 {
-		return nil
-	}
-	var of []index.Endpoint
+// byLabel says whether the local pods are allowed by what is said of their labels: where there are some, and labels alone
+// say which of them notSelector takes away. It takes away by address, and something else that matches it, such as a
+// network set, may have the address of a pod whose labels do not.
+func (r *networkRule) byLabel(req publish.Request) (some bool, refused []string) {
+	not := map[index.ID]struct{}{}
 	var ranges []netip.Prefix
 	for e := range req.Members(r.NotMembers) {
-		if e.Kind != index.Pod {
-			of, ranges = append(of, e), append(ranges, e.Addresses...)
-		}
-	}
-	if len(of) == 0 {
-		return nil
+		not[e.ID] = struct{}{}
+		ranges = append(ranges, e.Addresses...)
 	}
 	ranges = publish.Aggregate(ranges)
-	var first *index.Endpoint
+	var first *index.ID
 	for e := range req.Members(r.Members) {
-		if e.Kind != index.Pod || !slices.ContainsFunc(e.Addresses, func(a netip.Prefix) bool { return len(overlapping(ranges, a)) > 0 }) {
+		if _, taken := not[e.ID]; taken || e.Kind != index.Pod {
 			continue
 		}
-		if first == nil || cmp.Or(cmp.Compare(e.Namespace, first.Namespace), cmp.Compare(e.Name, first.Name)) < 0 {
-			first = &e
+		some = true
+		alike := slices.ContainsFunc(e.Addresses, func(a netip.Prefix) bool { return len(overlapping(ranges, a)) > 0 })
+		if alike && (first == nil || cmp.Or(cmp.Compare(e.Namespace, first.Namespace), cmp.Compare(e.Name, first.Name)) < 0) {
+			first = &e.ID
 		}
 	}
 	if first == nil {
-		return nil
+		return some, nil
 	}
-	return []string{fmt.Sprintf("%s.notSelector: it matches something that is no pod and has the address of pod %s/%s, which selectors of pods do not take away; spec.localPeers: Addresses does",
+	return false, []string{fmt.Sprintf("%s.notSelector: it takes pod %s/%s away by the address alone, which something else has that matches: NetworkPolicy does not select pods by label and address together, and so the rule allows no local pod; spec.localPeers: Addresses can",
 		r.Peer.Field, first.Namespace, first.Name)}
 }

@@ -88,6 +88,7 @@ func drawWorld(t *rapid.T) *world {
 				part.SetServiceAccount(namespace, account, labelList(labels))
 			}
 		}
+		var given [][]netip.Prefix // to pods
 		next := 1
 		address := func() (all []netip.Prefix) {
 			v4 := netip.AddrFrom4([4]byte{10, byte(i), 0, byte(next)})
@@ -103,6 +104,7 @@ func drawWorld(t *rapid.T) *world {
 				ID:             index.ID{Kind: index.Pod, Namespace: oneOf(t, "namespace", []string{"shop", "shop", "web"}), Name: fmt.Sprint("pod-", p)},
 				ServiceAccount: oneOf(t, "account", accountNames), Addresses: address(),
 			}
+			given = append(given, e.Addresses)
 			for _, port := range someOf(t, "ports", 0, 2, portNames) {
 				e.Ports = append(e.Ports, index.Port{
 					Name: port, Protocol: oneOf(t, "protocol", []string{"TCP", "TCP", "UDP"}), Number: oneOf(t, "number", portNumbers),
@@ -113,13 +115,25 @@ func drawWorld(t *rapid.T) *world {
 		if oneIn(t, 2, "node") {
 			w.add(part, name, index.Endpoint{ID: index.ID{Kind: index.Node, Name: "node"}, Addresses: address()}, drawLabels(t, podLabels[:2]))
 		}
-		if number(t, 3, "network set") == 0 {
-			of := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 29+number(t, 3, "length")) // some pods are in it
-			if oneIn(t, 2, "apart") {
-				of = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 1, 0}), 30)
+		if oneIn(t, 3, "host endpoint") { // with an address of its own, or that of a pod
+			of := address()
+			if oneIn(t, 2, "of a pod") {
+				of = oneOf(t, "whose", given)
 			}
-			id := index.ID{Kind: index.NetworkSet, Name: "nets", Namespace: oneOf(t, "namespace of the set", []string{"", "shop"})}
-			w.add(part, name, index.Endpoint{ID: id, Addresses: []netip.Prefix{of}}, drawLabels(t, podLabels[:2]))
+			w.add(part, name, index.Endpoint{ID: index.ID{Kind: index.HostEndpoint, Name: "host"}, Addresses: of}, drawLabels(t, podLabels[:2]))
+		}
+		for n := range number(t, 3, "network sets") {
+			id := index.ID{Kind: index.NetworkSet, Name: fmt.Sprint("nets-", n), Namespace: oneOf(t, "namespace of the set", []string{"", "shop"})}
+			var of []netip.Prefix
+			switch number(t, 3, "where") {
+			case 0:
+				of = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 1, 0}), 30)}
+			case 1: // some pods are in it
+				of = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 29+number(t, 3, "length"))}
+			default:
+				of = oneOf(t, "whose", given)
+			}
+			w.add(part, name, index.Endpoint{ID: id, Addresses: of}, drawLabels(t, podLabels[:2]))
 		}
 	}
 	return w

@@ -23,14 +23,14 @@ func (a *Asked) complete(selected map[string]*Cluster) metav1.Condition {
 		}
 	}
 	slices.Sort(missing)
-	c := metav1.Condition{Type: Complete}
+	c := metav1.Condition{Type: v1alpha1.Complete}
 	switch {
 	case len(missing) > 0:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, ReasonClustersMissing, strings.Join(missing, "; ")
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, strings.Join(missing, "; ")
 	case len(selected) == 0:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, ReasonNoClusters, "no cluster is selected by spec.clusters"
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonNoClusters, "no cluster is selected by spec.clusters"
 	default:
-		c.Status, c.Reason, c.Message = metav1.ConditionTrue, ReasonAllClusters, fmt.Sprintf("all %d clusters are followed", len(selected))
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonAllClusters, fmt.Sprintf("all %d clusters are followed", len(selected))
 		if len(selected) == 1 {
 			c.Message = "the one cluster is followed"
 		}

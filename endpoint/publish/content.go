@@ -18,7 +18,7 @@ import (
 )
 
 // written are the annotations of ours that are part of what we wrote.
-var written = []string{PiecesAnnotation, StaleSinceAnnotation, ExpiredAnnotation, SelectorAnnotation}
+var written = []string{ClusterIDAnnotation, PiecesAnnotation, StaleSinceAnnotation, ExpiredAnnotation, SelectorAnnotation}
 
 // contentHash is one of what we write of an object: everything but its metadata and status, and of the metadata our
 // labels and annotations. It is the same for what we write and for what was read, unless somebody has edited it.
@@ -104,66 +104,4 @@ func want(scheme *runtime.Scheme, o client.Object, k Key, owner metav1.OwnerRefe
 		u.SetOwnerReferences([]metav1.OwnerReference{owner})
 	}
 	return wanted{ref{u.GroupVersionKind().GroupKind(), u.GetNamespace(), u.GetName()}, u, hash}, nil
-}
-
-// editor is who has changed what we wrote: "" for nobody. What the API server itself has added to it, nobody has.
-func editor(o *unstructured.Unstructured) string {
-	if contentHash(o) == o.GetAnnotations()[HashAnnotation] {
-		return ""
-	}
-	ours := false
-	for _, entry := range o.GetManagedFields() {
-		switch {
-		case entry.Subresource != "":
-		case entry.Manager == v1alpha1.FieldManager:
-			ours = true
-		case entry.FieldsV1 != nil && touchesContent(entry.FieldsV1.GetRawBytes()):
-			return entry.Manager
-		}
-	}
-	if ours {
-		return ""
-	}
-	return "somebody"
-}
-
-// touchesContent says whether a set of fields, as managedFields have it, has any of what we write.
-func touchesContent(raw []byte) bool {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(raw, &fields) != nil {
-		return true
-	}
-	for field, below := range fields {
-		switch field {
-		case "f:metadata":
-			if touchesMetadata(below) {
-				return true
-			}
-		case "f:status":
-		default:
-			return true
-		}
-	}
-	return false
-}
-
-func touchesMetadata(raw []byte) bool {
-	var metadata struct {
-		Labels      map[string]json.RawMessage `json:"f:labels"`
-		Annotations map[string]json.RawMessage `json:"f:annotations"`
-	}
-	if json.Unmarshal(raw, &metadata) != nil {
-		return true
-	}
-	for _, l := range ourLabels {
-		if _, ok := metadata.Labels["f:"+l]; ok {
-			return true
-		}
-	}
-	for _, a := range slices.Concat(written, []string{HashAnnotation, LabelsAnnotation}) {
-		if _, ok := metadata.Annotations["f:"+a]; ok {
-			return true
-		}
-	}
-	return false
 }

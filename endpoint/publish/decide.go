@@ -12,21 +12,6 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 )
 
-// Complete is the condition that says whether what was made is of all clusters that are asked for.
-const Complete = "Complete"
-
-// Reasons of the conditions of EndpointSets and FederatedNetworkPolicies, besides v1alpha1.ReasonWritten.
-const (
-	ReasonPending           = "Pending"           // a cluster's objects are not written yet
-	ReasonSelectorInvalid   = "SelectorInvalid"   // a selector cannot be read
-	ReasonOutputsRefused    = "OutputsRefused"    // something is not written
-	ReasonSelectsNothing    = "SelectsNothing"    // nothing matches
-	ReasonSelectsEverything = "SelectsEverything" // everything matches, and not by all()
-	ReasonAllClusters       = "AllClusters"       // of Complete
-	ReasonClustersMissing   = "ClustersMissing"   // of Complete
-	ReasonNoClusters        = "NoClusters"        // of Complete: none is selected
-)
-
 // Cluster is what the leader knows of one: what its RemoteCluster says.
 type Cluster struct {
 	Name   string
@@ -125,13 +110,13 @@ func (a *Asked) ready(selected map[string]*Cluster, refused []string, endpoints 
 			c.Message += "\n" + strings.Join(all, "; ")
 		}
 	case len(all) > 0:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, ReasonOutputsRefused, strings.Join(all, "; ")
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonOutputsRefused, strings.Join(all, "; ")
 	case len(pending) > 0:
-		c.Status, c.Reason, c.Message = metav1.ConditionUnknown, ReasonPending, "waiting for "+strings.Join(pending, ", ")
+		c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonPending, "waiting for "+strings.Join(pending, ", ")
 	case len(a.Warned) > 0:
 		c.Reason, c.Message = a.Warned[0].Reason, messages(a.Warned)
 	case endpoints == 0 && len(selected) > 0:
-		c.Reason, c.Message = ReasonSelectsNothing, fmt.Sprintf("nothing matches, in none of %d clusters: is the selector meant so?", len(selected))
+		c.Reason, c.Message = v1alpha1.ReasonSelectsNothing, fmt.Sprintf("nothing matches, in none of %d clusters: is the selector meant so?", len(selected))
 	default:
 		c.Message = fmt.Sprintf("%d objects of %d clusters are written", objects, len(selected))
 	}
@@ -143,8 +128,11 @@ func (a *Asked) ready(selected map[string]*Cluster, refused []string, endpoints 
 func (a *Asked) written(selected map[string]*Cluster) (pending, refused []string, objects int32) {
 	for name, cluster := range selected {
 		e := a.entry(name)
-		if cluster.Answering && (e == nil || e.ObservedGeneration < a.Generation && e.StaleSince == nil && !e.Expired) {
+		switch {
+		case cluster.Answering && (e == nil || e.ObservedGeneration < a.Generation && e.StaleSince == nil && !e.Expired):
 			pending = append(pending, name)
+		case e != nil && e.ObservedGeneration > 0 && e.ObservedGeneration < a.Generation: // it may be less than what was made
+			pending = append(pending, fmt.Sprintf("%s (it is not heard of, and generation %d was the last that something was made of it by)", name, e.ObservedGeneration))
 		}
 		if e == nil {
 			continue

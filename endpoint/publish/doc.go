@@ -8,7 +8,8 @@
 //
 // What an object of an item is, is for the item's Render to say. This package owns when it is written: what comes
 // within a short window is written at once; what has not changed is not written; nothing is deleted, or written, on
-// the word of a cluster that was not listed in full. It owns what happens to a cluster that is not heard of any more
-// (see [v1alpha1.Staleness]), how addresses are divided among objects (see [Split]), and whose an object is: one that
-// Hawser did not make, or that somebody has edited since, is refused and named, and never overwritten.
+// the word of a cluster that was not listed in full. It owns what is written of a cluster that is not heard of any more
+// (package staleness decides), how addresses are divided among objects (see [Split]), and whose an object is: one that
+// Hawser did not make, or that somebody has edited since, is refused and named, and never overwritten. What cannot be
+// written, or whose API does not answer, holds up nothing else.
 package publish

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/calico"
@@ -30,6 +31,11 @@ type following struct {
 	version schema.GroupVersionKind // that is followed
 	synced  bool
 	fault   error // why it is not
+
+	writers int       // turns that ask it now
+	heard   time.Time // when it answered, or somebody began to ask it, last
+	slow    bool      // it did not answer in time when it was asked last
+	rests   time.Time // until when it is not asked
 }
 
 func (k *following) rouse() {
@@ -109,6 +115,10 @@ func (s *Objects) follow(ctx context.Context, k *following) {
 	}
 }
 
+// answering is how long an API may take for a list, or to begin a watch, and how much longer than agreed a watch may
+// last.
+const answering = time.Minute
+
 // pace is how long a list that fails waits for the next try.
 var pace = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 1.6, Jitter: .2, Steps: 100, Cap: 10 * time.Second}
 
@@ -132,17 +142,47 @@ func (s *Objects) reflect(ctx context.Context, k *following, version schema.Grou
 	toolscache.NewReflectorWithOptions(&toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = ours
-			list, err := source.List(ctx, o)
+			timed, cancel := context.WithTimeout(ctx, s.answering)
+			defer cancel()
+			list, err := source.List(timed, o)
 			learn(err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.LabelSelector = ours
-			return source.Watch(ctx, o)
+			most := s.answering
+			if o.TimeoutSeconds != nil {
+				most += time.Duration(*o.TimeoutSeconds) * time.Second
+			}
+			timed, cancel := context.WithTimeout(ctx, most)
+			unanswered := time.AfterFunc(s.answering, cancel)
+			w, err := source.Watch(timed, o)
+			unanswered.Stop()
+			if err != nil {
+				cancel()
+				if o.SendInitialEvents != nil {
+					// A list is asked for next. As a connection refused, the reflector would wait here with no regard to ctx.
+					err = errors.New(err.Error())
+				}
+				return nil, err
+			}
+			return &timedWatch{w, cancel}, nil
 		},
 	}, &unstructured.Unstructured{}, &sink{s, k, version}, toolscache.ReflectorOptions{
 		Name: k.resource, Clock: s.clock, Backoff: &backoff, Logger: &quiet, TypeDescription: k.resource,
-	}).RunWithContext(ctx)
+	}).RunWithContext(klog.NewContext(ctx, quiet))
+}
+
+// timedWatch is a watch with its deadline.
+type timedWatch struct {
+	watch.Interface
+	cancel context.CancelFunc
+}
+
+// Stop ends the watch.
+func (w *timedWatch) Stop() {
+	w.Interface.Stop()
+	w.cancel()
 }
 
 // sink hands what is followed of a kind to the records.

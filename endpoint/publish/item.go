@@ -43,12 +43,15 @@ type Item struct {
 	Generation int64
 	Scope      v1alpha1.ClusterScope
 	Staleness  *v1alpha1.Staleness
-	// Known is what the status says of clusters, to go on from after a restart.
+	// Known is what the status says of clusters, to go on from after a restart. Publisher.Saw brings it up to date.
 	Known []v1alpha1.FederatedCluster
+	// Places are where the objects of an EndpointSet are. Those of a policy are known by its namespace.
+	Places []Place
 	// Selectors are live as long as the item is.
 	Selectors []*selector.Selector
-	// Render says what the objects of one cluster are now. It is pure. An error leaves everything as it is, and is
-	// told; it is tried again when something changes.
+	// Render says what the objects of one cluster are now. It is pure. An error is told, and leaves what this generation
+	// of the item has made as it is; what an earlier one has made, is made of no members. It is tried again when something
+	// changes.
 	Render func(Request) (Rendered, error)
 }
 

@@ -13,6 +13,7 @@ import (
 type live struct {
 	Item
 	queries []*index.Query
+	space   types.UID // of the namespace; "" where it was not asked for
 }
 
 // Put takes an item over, also in the place of an earlier one of its key. It does not wait.
@@ -20,8 +21,12 @@ func (p *Publisher) Put(item Item) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	next, before := &live{Item: item}, p.items[item.Key]
-	if before != nil && before.Owner.UID != item.Owner.UID { // another of the name
+	switch {
+	case before == nil:
+	case before.Owner.UID != item.Owner.UID: // another of the name
 		p.forget(item.Key)
+	default:
+		next.space = before.space
 	}
 	for _, s := range item.Selectors {
 		next.queries = append(next.queries, p.query(before, s.String(), func() *index.Query {
@@ -59,17 +64,24 @@ func (p *Publisher) Has(k Key, uid types.UID, generation int64) bool {
 	return item != nil && item.Owner.UID == uid && item.Generation == generation
 }
 
-// Saw is told what the status of an item says. An entry that somebody has taken away is written again.
+// Saw is told what the status of an item says, to go on from where a cluster becomes this replica's. An entry that
+// somebody has taken away is written again.
 func (p *Publisher) Saw(k Key, entries []v1alpha1.FederatedCluster) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for at, g := range p.progress {
-		if at.key != k || g.reported == nil {
+	if item := p.items[k]; item != nil {
+		item.Known = entries
+	}
+	for cluster := range p.told[k] {
+		at := owner{k, cluster}
+		g := p.progress[at]
+		if g == nil || g.reported == nil {
+			delete(p.told[k], cluster)
 			continue
 		}
-		if !slices.ContainsFunc(entries, func(e v1alpha1.FederatedCluster) bool { return e.Name == at.cluster }) {
+		if !slices.ContainsFunc(entries, func(e v1alpha1.FederatedCluster) bool { return e.Name == cluster }) {
 			g.reported = nil
-			p.queue.note(task{at.key, at.cluster, reporting}, p.options.StatusEvery)
+			p.reports.note(task{k, cluster, reporting}, p.options.StatusEvery)
 		}
 	}
 }
@@ -91,6 +103,7 @@ func (p *Publisher) Drop(k Key) {
 
 // forget forgets what was made for an item. It is called with p.mu held.
 func (p *Publisher) forget(k Key) {
+	delete(p.told, k)
 	for at := range p.progress {
 		if at.key == k {
 			delete(p.progress, at)

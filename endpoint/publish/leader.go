@@ -40,7 +40,8 @@ type Leader struct {
 
 	mu       sync.Mutex
 	said     map[Key]said
-	unwanted map[owner]time.Time // since when
+	unwanted map[owner]time.Time         // since when
+	selected map[Key]map[string]*Cluster // when the item was kept last
 }
 
 // lag is how long something has to be unwanted before it is swept: what is known of an item, of clusters and of objects
@@ -69,40 +70,58 @@ func NewLeader(o LeaderOptions) (*Leader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the scheme: %w", err)
 	}
-	return &Leader{options: o, scheme: scheme, objects: o.Objects, said: map[Key]said{}, unwanted: map[owner]time.Time{}}, nil
+	return &Leader{options: o, scheme: scheme, objects: o.Objects, said: map[Key]said{}, unwanted: map[owner]time.Time{}, selected: map[Key]map[string]*Cluster{}}, nil
 }
 
-// Notify has f called with the key of an item of whose objects one has changed, and with each item that there are
-// objects of when it is known which there are: also of one that is gone. f must not wait.
+// Notify has f called with the key of an item of whose objects one has changed that is the leader's business, being of no
+// cluster, or of one that is not selected; and with each item that there are objects of when it is known which there are:
+// also of one that is gone. f must not wait.
 func (l *Leader) Notify(f func(Key)) (stop func()) {
 	return l.objects.notify(func(at owner, _ bool) {
-		if at != (owner{}) {
-			f(at.key)
-		} else if l.objects.Settled() {
-			for _, at := range l.objects.records.owners() {
-				f(at.key)
+		switch {
+		case at == owner{}:
+			if l.objects.enough() {
+				for _, k := range l.objects.records.keys() {
+					f(k)
+				}
 			}
+		case !l.publishers(at):
+			f(at.key)
 		}
 	})
+}
+
+// publishers says that what is made for an owner is the publisher's business: of a cluster that is selected.
+func (l *Leader) publishers(at owner) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return at.cluster != "" && l.selected[at.key][at.cluster] != nil
 }
 
 // Keep makes the objects of no cluster what base says, sweeps what is left of clusters that are not selected, and
 // writes the conditions and the totals. again is when to call it again; zero: when something changes.
 func (l *Leader) Keep(ctx context.Context, a Asked, base []client.Object) (again time.Duration, err error) {
-	if !l.objects.Settled() {
+	if !l.objects.enough() || len(a.Refused) > 0 && !l.objects.Settled() { // what is left tells how to go on, where a selector cannot be read
 		return time.Second, nil
 	}
+	selected := a.selected()
+	l.mu.Lock()
+	l.selected[a.Key] = selected // from now on, we are told of what is left of others
+	l.mu.Unlock()
 	var out outcome
 	var writing error
 	if !a.Held {
 		out, writing = l.base(ctx, a, base)
 	}
-	refused, left, sweeping := l.sweep(ctx, a)
+	refused, left, sweeping := l.sweep(ctx, a, selected)
 	if out.again {
 		again = l.options.LookAgain
 	}
-	wait, saying := l.say(ctx, &a, append(out.refused, refused...))
-	return soonest(again, wait, left), errors.Join(writing, sweeping, saying)
+	if out.waiting {
+		again = soonest(again, time.Second)
+	}
+	wait, saying := l.say(ctx, &a, append(out.told(), refused...))
+	return soonest(again, wait, left, out.soon), errors.Join(writing, sweeping, saying)
 }
 
 // soonest is the shortest of some times that are not zero; zero where all are.
@@ -125,16 +144,15 @@ func (l *Leader) base(ctx context.Context, a Asked, base []client.Object) (outco
 		}
 		wants = append(wants, w)
 	}
-	return l.objects.write(ctx, owner{key: a.Key}, wants, false)
+	return l.objects.write(ctx, owner{key: a.Key}, wants, manner{})
 }
 
 // sweep takes away what is left of clusters that are gone, disabled, or not selected any more. again is when more is to
 // be swept.
-func (l *Leader) sweep(ctx context.Context, a Asked) (refused []string, again time.Duration, err error) {
-	selected := a.selected()
+func (l *Leader) sweep(ctx context.Context, a Asked, selected map[string]*Cluster) (refused []string, again time.Duration, err error) {
 	left, objects := map[owner]bool{}, map[owner]bool{}
-	for _, at := range l.objects.records.owners() {
-		if at.key == a.Key && at.cluster != "" && selected[at.cluster] == nil {
+	for _, at := range l.objects.records.owners(a.Key) {
+		if at.cluster != "" && selected[at.cluster] == nil {
 			left[at], objects[at] = true, true
 		}
 	}
@@ -147,8 +165,8 @@ func (l *Leader) sweep(ctx context.Context, a Asked) (refused []string, again ti
 	var errs []error
 	for _, at := range due {
 		if objects[at] {
-			out, err := l.objects.write(ctx, at, nil, false)
-			refused = append(refused, out.refused...)
+			out, err := l.objects.write(ctx, at, nil, manner{})
+			refused, again = append(refused, out.told()...), soonest(again, out.soon)
 			errs = append(errs, err)
 		}
 		if a.entry(at.cluster) != nil {
@@ -224,16 +242,15 @@ func (l *Leader) Gone(ctx context.Context, k Key) error {
 	l.due(k, nil)
 	l.mu.Lock()
 	delete(l.said, k)
+	delete(l.selected, k)
 	l.mu.Unlock()
 	var errs []error
-	for _, at := range l.objects.records.owners() {
-		if at.key == k {
-			out, err := l.objects.write(ctx, at, nil, false)
-			if len(out.refused) > 0 {
-				err = errors.Join(err, fmt.Errorf("removing what was made for %s: %s", k, strings.Join(out.refused, "; ")))
-			}
-			errs = append(errs, err)
+	for _, at := range l.objects.records.owners(k) {
+		out, err := l.objects.write(ctx, at, nil, manner{})
+		if told := out.told(); len(told) > 0 || out.soon > 0 {
+			err = errors.Join(err, fmt.Errorf("removing what was made for %s: not everything could be removed: %s", k, strings.Join(told, "; ")))
 		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -1,10 +1,14 @@
 package publish
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	testingclock "k8s.io/utils/clock/testing"
+
+	"github.com/hawser-io/hawser/api/v1alpha1"
 )
 
 // TestWhatHasJustBecomeUnwantedIsNotSweptYet: a cluster that has just come may be known to those who write before it is
@@ -31,4 +35,55 @@ func TestWhatHasJustBecomeUnwantedIsNotSweptYet(t *testing.T) {
 	looks(lag/4, []owner{b}, 0, lag/4)
 	looks(0, []owner{a}, 0, lag) // it was wanted meanwhile
 	looks(0, nil, 0, 0)
+}
+
+// TestALeaderIsToldOfItsBusinessAlone: what publishers write of clusters that are selected is not.
+func TestALeaderIsToldOfItsBusinessAlone(t *testing.T) {
+	a := newAPI(t)
+	s := a.following(t)
+	l, err := NewLeader(LeaderOptions{Objects: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []Key
+	defer l.Notify(func(k Key) { told = append(told, k) })()
+	writes := func(at owner, want bool) {
+		t.Helper()
+		told = nil
+		s.records.put(func() *unstructured.Unstructured {
+			o := wantsOf(t, at, configMap(at, "n1", 1, 1, "x"))[0].object
+			o.SetUID("u")
+			a.version++
+			o.SetResourceVersion(strconv.Itoa(a.version))
+			return o
+		}())
+		if (len(told) > 0) != want || want && told[0] != at.key {
+			t.Errorf("of %s it is told %v", describe(at), told)
+		}
+	}
+	none, ofB := owner{webSet, ""}, owner{webSet, "b"}
+	for _, at := range []owner{none, ofA, ofB} { // of which it does not know what it asks for
+		writes(at, true)
+	}
+	if _, err := l.Keep(t.Context(), Asked{Key: webSet, Scope: v1alpha1.ClusterScope{Names: []string{"a"}}, Clusters: []Cluster{{Name: "a"}, {Name: "b"}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	writes(none, true)
+	writes(ofA, false)
+	writes(ofB, true)
+	told = nil
+	s.tell(owner{}, false) // which there are
+	if len(told) != 1 || told[0] != webSet {
+		t.Errorf("it is told %v", told)
+	}
+	if got := s.records.owners(webSet); len(got) != 3 {
+		t.Errorf("there are objects for %v", got)
+	}
+	if err := l.Gone(t.Context(), webSet); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.records.owners(webSet))+len(s.records.keys()) > 0 {
+		t.Errorf("there are objects for %v", s.records.owners(webSet))
+	}
+	writes(ofA, true)
 }

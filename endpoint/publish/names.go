@@ -22,15 +22,20 @@ const (
 	ClusterLabel = "hawser.io/cluster"
 	// HashAnnotation holds a hash of what we wrote. What has another content was edited by somebody.
 	HashAnnotation = "hawser.io/content-hash"
+	// StoredAnnotation holds a hash of what the API server made of what we wrote, where that is something else.
+	StoredAnnotation = "hawser.io/stored-hash"
 	// LabelsAnnotation lists the labels that we wrote besides those above.
 	LabelsAnnotation = "hawser.io/labels"
+	// ClusterIDAnnotation is the ID of the cluster that an object was made of: another one may get its name.
+	ClusterIDAnnotation = "hawser.io/cluster-id"
 	// PiecesAnnotation is among how many objects the addresses are divided.
 	PiecesAnnotation = "hawser.io/pieces"
 	// StaleSinceAnnotation says since when the cluster is not heard of, where it matters: policy Expire.
 	StaleSinceAnnotation = "hawser.io/stale-since"
 	// ExpiredAnnotation is "true" where the addresses were taken away because of that.
 	ExpiredAnnotation = "hawser.io/expired"
-	// SelectorAnnotation holds the selector of an EndpointSet that was read last.
+	// SelectorAnnotation holds, in canonical form, the selector that the object was made by: an EndpointSet's, or that of
+	// the pods that a FederatedNetworkPolicy is for. It is the one that could be used last.
 	SelectorAnnotation = "hawser.io/selector"
 )
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -44,13 +45,21 @@ type Objects struct {
 	discovery *calico.Discovery
 	clock     clock.WithTicker
 	log       logr.Logger
+	deadline  time.Duration // of each request for an object
+	repose    time.Duration // how long an API that did not answer in time is not asked
+	answering time.Duration // how long an API may take to list its objects, or to begin to tell of them
 	records   *records
 	kinds     map[schema.GroupKind]*following
 
-	mu   sync.Mutex
-	told map[int]func(at owner, ours bool)
-	next int
+	mu    sync.Mutex
+	began time.Time // when Start did
+	told  map[int]func(at owner, ours bool)
+	next  int
 }
+
+// settling is how long is waited at the start until it is known of every kind what there is. From then on, a kind that
+// does not answer holds up nothing but its own objects.
+const settling = 15 * time.Second
 
 // NewObjects makes one that follows the local cluster, which config reaches, from Run on.
 func NewObjects(config *rest.Config, clock clock.WithTicker, log logr.Logger) (*Objects, error) {
@@ -62,7 +71,7 @@ func NewObjects(config *rest.Config, clock clock.WithTicker, log logr.Logger) (*
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the local cluster: %w", err)
 	}
-	s := &Objects{client: client, discovery: calico.NewDiscovery(asks, clock), clock: clock, log: log, kinds: map[schema.GroupKind]*following{}, told: map[int]func(owner, bool){}}
+	s := &Objects{client: client, discovery: calico.NewDiscovery(asks, clock), clock: clock, log: log, deadline: deadline, repose: repose, answering: answering, kinds: map[schema.GroupKind]*following{}, told: map[int]func(owner, bool){}}
 	s.records = newRecords(s.tell)
 	for _, k := range kindsWritten() {
 		s.kinds[k.gvk.GroupKind()] = &following{kindOf: k, wake: make(chan struct{}, 1)}
@@ -102,6 +111,9 @@ func (s *Objects) Start(ctx context.Context) error {
 		}
 	})
 	defer stop()
+	s.mu.Lock()
+	s.began = s.clock.Now()
+	s.mu.Unlock()
 	asked := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() { // ends with ctx, as all of them
@@ -117,8 +129,28 @@ func (s *Objects) Start(ctx context.Context) error {
 			s.follow(ctx, k)
 		})
 	}
+	running.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-s.clock.After(settling):
+			if !s.Settled() {
+				s.tell(owner{}, false) // what waits for others alone need not wait any more
+			}
+		}
+	})
 	running.Wait()
 	return nil
+}
+
+// enough says that enough is known to write: what there is of every kind, or that it takes long to find that out of some,
+// whose objects then wait alone.
+func (s *Objects) enough() bool {
+	if s.Settled() {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.began.IsZero() && s.clock.Since(s.began) >= settling
 }
 
 // Settled says that it is known of every kind what there is, or why that cannot be known.

@@ -46,9 +46,12 @@ type Options struct {
 	StatusEvery time.Duration
 	// LookAgain is when something is tried again that was refused for a reason that no watch tells of. Zero means 30 s.
 	LookAgain time.Duration
-	// Workers is how many write at a time. Zero means 4.
+	// Workers is how many write objects at a time. Zero means 4.
 	Workers int
 }
+
+// reporters is how many write statuses at a time.
+const reporters = 2
 
 func (o *Options) complete() {
 	if o.Clock == nil {
@@ -70,12 +73,14 @@ type Publisher struct {
 	options Options
 	scheme  *runtime.Scheme
 	objects *Objects
-	queue   *queue
+	queue   *queue // of what is to be written
+	reports *queue // of what there is to say in statuses, which waits for nothing that is written, and nothing for it
 
 	mu       sync.Mutex
 	items    map[Key]*live
 	progress map[owner]*progress
-	tenures  map[string]*tenure // of clusters that there is work on
+	told     map[Key]map[string]bool // of which clusters the status of an item was told something
+	tenures  map[string]*tenure      // of clusters that there is work on
 	disowned map[string]bool
 }
 
@@ -87,8 +92,8 @@ func New(o Options) (*Publisher, error) {
 		return nil, fmt.Errorf("making the scheme: %w", err)
 	}
 	return &Publisher{
-		options: o, scheme: scheme, objects: o.Objects, queue: newQueue(o.Clock),
-		items: map[Key]*live{}, progress: map[owner]*progress{}, tenures: map[string]*tenure{}, disowned: map[string]bool{},
+		options: o, scheme: scheme, objects: o.Objects, queue: newQueue(o.Clock), reports: newQueue(o.Clock),
+		items: map[Key]*live{}, progress: map[owner]*progress{}, told: map[Key]map[string]bool{}, tenures: map[string]*tenure{}, disowned: map[string]bool{},
 	}, nil
 }
 
@@ -108,19 +113,22 @@ func (p *Publisher) Start(ctx context.Context) error {
 	defer p.objects.notify(p.touched)()
 	p.everything()
 	var working sync.WaitGroup
-	for range p.options.Workers {
-		working.Go(func() { // ends when the queue does
-			for {
-				t, more := p.queue.get()
-				if !more {
-					return
+	for of, workers := range map[*queue]int{p.queue: p.options.Workers, p.reports: reporters} {
+		for range workers {
+			working.Go(func() { // ends when the queue does
+				for {
+					t, more := of.get()
+					if !more {
+						return
+					}
+					p.work(ctx, of, t)
 				}
-				p.work(ctx, t)
-			}
-		})
+			})
+		}
 	}
 	<-ctx.Done()
 	p.queue.close()
+	p.reports.close()
 	working.Wait()
 	return nil
 }

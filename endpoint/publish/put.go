@@ -2,33 +2,36 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 )
 
 // put creates an object, or changes it, or finds that it is as it is to be.
-func (s *Objects) put(ctx context.Context, at owner, have *record, w wanted, ours bool) error {
-	client, version, err := s.serves(w.ref.kind)
-	if err != nil {
-		s.discovery.Again() // somebody waits for it
-		return refuse(false, "%s is not written: %s", w.ref, err)
-	}
+func (t *turn) put(ctx context.Context, have *record, w wanted) error {
+	client, version, err := t.serves(w.ref.kind)
 	switch {
+	case errors.Is(err, errNotListed):
+		return err
+	case err != nil:
+		t.discovery.Await() // somebody waits for it
+		return refuse(false, "%s is not written: %s", w.ref, err)
 	case have == nil:
-		return s.create(ctx, at, client, w, version.GroupVersion().String(), ours)
+		return t.create(ctx, client, w, version.GroupVersion().String())
 	case have.deleting:
 		return refuse(true, "%s is being deleted: it is written anew when that has ended", w.ref)
 	case have.editor != "":
 		return refuse(true, "%s was edited by %s, and is left as it is: delete it, and it is written anew", w.ref, have.editor)
 	case have.annotations[HashAnnotation] == w.hash && owned(have.owners, w.object.GetOwnerReferences()):
-		return nil
+		return t.keep(ctx, client, have)
 	}
 	next := w.object.DeepCopy()
 	next.SetAPIVersion(version.GroupVersion().String())
@@ -36,82 +39,143 @@ func (s *Objects) put(ctx context.Context, at owner, have *record, w wanted, our
 	next.SetResourceVersion(have.version)
 	next.SetFinalizers(have.finalizers)
 	next.SetLabels(merged(have.labels, slices.Concat(ourLabels, listed(have.annotations)), next.GetLabels()))
-	next.SetAnnotations(merged(have.annotations, slices.Concat(written, []string{HashAnnotation, LabelsAnnotation}), next.GetAnnotations()))
+	next.SetAnnotations(merged(have.annotations, slices.Concat(written, []string{HashAnnotation, StoredAnnotation, LabelsAnnotation}), next.GetAnnotations()))
 	next.SetOwnerReferences(owners(have.owners, next.GetOwnerReferences()))
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	after, err := in(client, w.ref).Update(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
-	switch {
-	case err == nil:
-		s.records.wrote(after, ours)
-		return nil
-	case apierrors.IsNotFound(err):
-		s.records.remove(w.ref)
-	case apierrors.IsConflict(err):
-		s.read(ctx, client, w.ref)
-	}
-	return s.verdict("writing", w.ref, err)
+	return t.update(ctx, client, w.ref, next)
 }
 
-func (s *Objects) create(ctx context.Context, at owner, client dynamic.NamespaceableResourceInterface, w wanted, version string, ours bool) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	next := w.object.DeepCopy()
-	next.SetAPIVersion(version)
-	after, err := in(client, w.ref).Create(ctx, next, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
+// update writes an object as it is to be, and then, where the API server made something else of it, what that is.
+func (t *turn) update(ctx context.Context, client dynamic.NamespaceableResourceInterface, of ref, next *unstructured.Unstructured) error {
+	var after *unstructured.Unstructured
+	err := t.ask(ctx, of, func(ctx context.Context) (err error) {
+		after, err = in(client, of).Update(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+		return err
+	})
 	switch {
 	case err == nil:
-		s.records.wrote(after, ours)
-		return nil
+		return t.wrote(ctx, client, of, after)
+	case apierrors.IsNotFound(err):
+		t.records.remove(of)
+	case apierrors.IsConflict(err):
+		t.read(ctx, client, of)
+	}
+	return t.verdict("writing", of, err)
+}
+
+func (t *turn) create(ctx context.Context, client dynamic.NamespaceableResourceInterface, w wanted, version string) error {
+	next := w.object.DeepCopy()
+	next.SetAPIVersion(version)
+	var after *unstructured.Unstructured
+	err := t.ask(ctx, w.ref, func(ctx context.Context) (err error) {
+		after, err = in(client, w.ref).Create(ctx, next, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
+		return err
+	})
+	switch {
+	case err == nil:
+		return t.wrote(ctx, client, w.ref, after)
 	case apierrors.IsAlreadyExists(err):
-		found, err := in(client, w.ref).Get(ctx, w.ref.name, metav1.GetOptions{})
+		found, err := t.get(ctx, client, w.ref)
 		if err != nil {
-			return s.verdict("reading", w.ref, err)
+			return t.verdict("reading", w.ref, err)
 		}
 		key, cluster, made := keyOf(found.GetLabels())
 		if made = made && found.GetLabels()[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy; !made {
 			return refuse(false, "%s is there, and was not made by Hawser: it is left as it is. Delete it, or choose another name", w.ref)
 		}
-		s.records.put(found)
-		if (owner{key, cluster}) != at {
-			return refuse(false, "%s is made for %s: two names lead to it, so change one of them", w.ref, describe(owner{key, cluster}))
+		t.records.put(found)
+		if at := (owner{key, cluster}); at != t.at {
+			return refuse(false, "%s is made for %s: two names lead to it, so change one of them", w.ref, describe(at))
 		}
 		return fmt.Errorf("creating %s: %w", w.ref, errChanged)
 	}
-	return s.verdict("creating", w.ref, err)
+	return t.verdict("creating", w.ref, err)
+}
+
+// wrote takes over what the API server made of what we have written. Where that is something else, it is noted in the
+// object, so that after a restart, or in another replica, it is not taken for an edit.
+func (t *turn) wrote(ctx context.Context, client dynamic.NamespaceableResourceInterface, of ref, o *unstructured.Unstructured) error {
+	t.records.wrote(o, t.ours)
+	if hash := contentHash(o); !tells(o.GetAnnotations(), hash) {
+		return t.note(ctx, client, of, o, hash)
+	}
+	return nil
+}
+
+// keep leaves an object as it is, but for what could not be noted in it when it was written.
+func (t *turn) keep(ctx context.Context, client dynamic.NamespaceableResourceInterface, have *record) error {
+	if have.made == "" || tells(have.annotations, have.made) {
+		return nil
+	}
+	o, err := t.get(ctx, client, have.ref)
+	if err != nil {
+		return t.verdict("reading", have.ref, err)
+	}
+	if hash := contentHash(o); o.GetUID() == have.uid && hash == have.made {
+		return t.note(ctx, client, have.ref, o, hash)
+	}
+	t.records.put(o)
+	return fmt.Errorf("writing %s: %w", have.ref, errChanged)
+}
+
+func (t *turn) note(ctx context.Context, client dynamic.NamespaceableResourceInterface, of ref, o *unstructured.Unstructured, hash string) error {
+	annotations := o.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[StoredAnnotation] = hash
+	o.SetAnnotations(annotations)
+	o.SetManagedFields(nil)
+	var after *unstructured.Unstructured
+	err := t.ask(ctx, of, func(ctx context.Context) (err error) {
+		after, err = in(client, of).Update(ctx, o, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+		return err
+	})
+	if err != nil {
+		return t.verdict("writing", of, err)
+	}
+	t.records.wrote(after, t.ours)
+	return nil
 }
 
 // remove deletes the object that is known, and no other of its name. It is ours by its labels, whether or not somebody
 // has edited it: what it lets through is not asked for any more.
-func (s *Objects) remove(ctx context.Context, r *record, ours bool) error {
+func (t *turn) remove(ctx context.Context, r *record) error {
 	if r.deleting {
 		return nil
 	}
-	client, _, err := s.serves(r.kind)
+	client, _, err := t.serves(r.kind)
 	if err != nil {
 		return refuse(true, "%s is not wanted any more, and cannot be deleted: %s", r.ref, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	err = in(client, r.ref).Delete(ctx, r.name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &r.uid, ResourceVersion: &r.version}})
+	err = t.ask(ctx, r.ref, func(ctx context.Context) error {
+		return in(client, r.ref).Delete(ctx, r.name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &r.uid, ResourceVersion: &r.version}})
+	})
 	switch {
 	case err == nil, apierrors.IsNotFound(err):
-		s.records.forget(r, ours)
+		t.records.forget(r, t.ours)
 		return nil
 	case apierrors.IsConflict(err):
-		s.read(ctx, client, r.ref)
+		t.read(ctx, client, r.ref)
 	}
-	return s.verdict("deleting", r.ref, err)
+	return t.verdict("deleting", r.ref, err)
 }
 
 // read takes over an object as it is now.
-func (s *Objects) read(ctx context.Context, client dynamic.NamespaceableResourceInterface, of ref) {
-	switch found, err := in(client, of).Get(ctx, of.name, metav1.GetOptions{}); {
+func (t *turn) read(ctx context.Context, client dynamic.NamespaceableResourceInterface, of ref) {
+	switch found, err := t.get(ctx, client, of); {
 	case err == nil:
-		s.records.put(found)
+		t.records.put(found)
 	case apierrors.IsNotFound(err):
-		s.records.remove(of)
+		t.records.remove(of)
 	}
+}
+
+func (t *turn) get(ctx context.Context, client dynamic.NamespaceableResourceInterface, of ref) (found *unstructured.Unstructured, err error) {
+	err = t.ask(ctx, of, func(ctx context.Context) (err error) {
+		found, err = in(client, of).Get(ctx, of.name, metav1.GetOptions{})
+		return err
+	})
+	return found, err
 }
 
 func in(client dynamic.NamespaceableResourceInterface, of ref) dynamic.ResourceInterface {

@@ -66,6 +66,9 @@ func (q *queue) get() (t task, more bool) {
 	return t, true
 }
 
+// first says that a task has not failed since it succeeded last.
+func (q *queue) first(t task) bool { return q.failures.NumRequeues(t) == 0 }
+
 // done ends a task. One that has failed is done again, later each time.
 func (q *queue) done(t task, err error) {
 	q.tasks.Done(t)

@@ -36,6 +36,8 @@ type record struct {
 	annotations map[string]string
 	owners      []metav1.OwnerReference
 	finalizers  []string
+	content     string // the hash of what of it is ours to say
+	made        string // the same as it was when we had written it, where that was here; see HashAnnotation
 	editor      string // who has edited it; "" for nobody
 	deleting    bool
 	key         Key // of what it was made for, and of which cluster
@@ -48,10 +50,11 @@ func recordOf(o *unstructured.Unstructured) (r *record, ok bool) {
 	if !ok {
 		return nil, false
 	}
+	content := contentHash(o)
 	return &record{
 		ref: ref{o.GroupVersionKind().GroupKind(), o.GetNamespace(), o.GetName()}, uid: o.GetUID(), version: o.GetResourceVersion(),
 		labels: o.GetLabels(), annotations: o.GetAnnotations(), owners: o.GetOwnerReferences(), finalizers: o.GetFinalizers(),
-		editor: editor(o), deleting: o.GetDeletionTimestamp() != nil, key: key, cluster: cluster,
+		content: content, editor: editor(o, content), deleting: o.GetDeletionTimestamp() != nil, key: key, cluster: cluster,
 	}, true
 }
 
@@ -68,46 +71,97 @@ type records struct {
 	mu      sync.RWMutex
 	all     map[ref]*record
 	byOwner map[owner]map[ref]*record
+	byKey   map[Key]map[string]bool // of which clusters there are objects
 }
 
 func newRecords(changed func(at owner, ours bool)) *records {
-	return &records{changed: changed, all: map[ref]*record{}, byOwner: map[owner]map[ref]*record{}}
+	return &records{changed: changed, all: map[ref]*record{}, byOwner: map[owner]map[ref]*record{}, byKey: map[Key]map[string]bool{}}
 }
 
 // put takes an object over, unless a later version of it is known.
 func (s *records) put(o *unstructured.Unstructured) {
+	r, ok := recordOf(o) // which takes a while
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.set(o, false)
+	s.set(identify(o), r, ok, false)
 }
 
-// wrote takes over an object that we have just written.
+// wrote takes over an object that we have just written: what it is, is what the API server made of what we wrote. A
+// watch may have told of it before, and even of what somebody has made of it since.
 func (s *records) wrote(o *unstructured.Unstructured, ours bool) {
+	r, ok := recordOf(o)
+	of := identify(o)
+	if ok {
+		r.made, r.editor = r.content, ""
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.set(o, ours)
+	if have := s.all[of.ref]; ok && have != nil && have.uid == r.uid && !of.after(have) {
+		if have.annotations[HashAnnotation] == r.annotations[HashAnnotation] {
+			known := *have
+			known.made = r.made
+			s.hold(known.settled())
+		}
+		return
+	}
+	s.set(of, r, ok, ours)
 }
 
-func (s *records) set(o *unstructured.Unstructured, ours bool) {
-	r, ok := recordOf(o)
-	of := ref{o.GroupVersionKind().GroupKind(), o.GetNamespace(), o.GetName()}
-	before := s.all[of]
-	if before != nil && before.uid == o.GetUID() {
-		if order, err := resourceversion.CompareResourceVersion(o.GetResourceVersion(), before.version); err == nil && order <= 0 {
-			return
-		}
+// identity is which version of an object of ours something is.
+type identity struct {
+	ref
+	uid     types.UID
+	version string
+}
+
+func identify(o *unstructured.Unstructured) identity {
+	return identity{ref{o.GroupVersionKind().GroupKind(), o.GetNamespace(), o.GetName()}, o.GetUID(), o.GetResourceVersion()}
+}
+
+// after says whether it is later than what is known.
+func (i identity) after(r *record) bool {
+	order, err := resourceversion.CompareResourceVersion(i.version, r.version)
+	return err != nil || order > 0
+}
+
+// settled is a record whose object nobody has edited if it is as the API server made it.
+func (r record) settled() *record {
+	if r.made == r.content {
+		r.editor = ""
 	}
-	s.drop(of, ours)
+	return &r
+}
+
+func (s *records) set(of identity, r *record, ok, ours bool) {
+	before := s.all[of.ref]
+	same := before != nil && before.uid == of.uid
+	if same && !of.after(before) {
+		return
+	}
+	if ok && same && r.made == "" && before.annotations[HashAnnotation] == r.annotations[HashAnnotation] {
+		known := *r
+		known.made = before.made
+		r = known.settled()
+	}
+	s.drop(of.ref, ours)
 	if !ok {
 		return
 	}
-	s.all[of] = r
+	s.hold(r)
+	s.changed(owner{r.key, r.cluster}, ours)
+}
+
+func (s *records) hold(r *record) {
+	s.all[r.ref] = r
 	at := owner{r.key, r.cluster}
 	if s.byOwner[at] == nil {
 		s.byOwner[at] = map[ref]*record{}
+		if s.byKey[at.key] == nil {
+			s.byKey[at.key] = map[string]bool{}
+		}
+		s.byKey[at.key][at.cluster] = true
 	}
-	s.byOwner[at][of] = r
-	s.changed(at, ours)
+	s.byOwner[at][r.ref] = r
 }
 
 // remove forgets an object.
@@ -127,25 +181,32 @@ func (s *records) drop(of ref, ours bool) {
 	delete(s.byOwner[at], of)
 	if len(s.byOwner[at]) == 0 {
 		delete(s.byOwner, at)
+		delete(s.byKey[at.key], at.cluster)
+		if len(s.byKey[at.key]) == 0 {
+			delete(s.byKey, at.key)
+		}
 	}
 	s.changed(at, ours)
 }
 
 // replace takes over all objects of a kind: what is not among them is gone.
 func (s *records) replace(kind schema.GroupKind, objects []*unstructured.Unstructured) {
+	seen, read := map[ref]bool{}, make([]*record, len(objects))
+	for i, o := range objects { // nobody waits meanwhile
+		seen[identify(o).ref] = true
+		if r, ok := recordOf(o); ok {
+			read[i] = r
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seen := map[ref]bool{}
-	for _, o := range objects {
-		seen[ref{kind, o.GetNamespace(), o.GetName()}] = true
-	}
 	for of := range s.all {
 		if of.kind == kind && !seen[of] {
 			s.drop(of, false)
 		}
 	}
-	for _, o := range objects {
-		s.set(o, false)
+	for i, o := range objects {
+		s.set(identify(o), read[i], read[i] != nil, false)
 	}
 }
 
@@ -165,25 +226,19 @@ func (s *records) of(at owner) map[ref]*record {
 	return maps.Clone(s.byOwner[at])
 }
 
-// owners are all whom objects were made for.
-func (s *records) owners() []owner {
+// owners are those of an item whom objects were made for: of which clusters.
+func (s *records) owners(k Key) (all []owner) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return slices.Collect(maps.Keys(s.byOwner))
+	for cluster := range s.byKey[k] {
+		all = append(all, owner{k, cluster})
+	}
+	return all
 }
 
-// LastSelector is the selector that the objects of an EndpointSet of that UID were made by, "" where there are none.
-func (s *Objects) LastSelector(k Key, uid types.UID) string {
-	for _, at := range s.records.owners() {
-		if at.key != k {
-			continue
-		}
-		for _, r := range s.records.of(at) {
-			text := r.annotations[SelectorAnnotation]
-			if text != "" && r.editor == "" && slices.ContainsFunc(r.owners, func(o metav1.OwnerReference) bool { return o.UID == uid }) {
-				return text
-			}
-		}
-	}
-	return ""
+// keys are all items that there are objects of.
+func (s *records) keys() []Key {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.byKey))
 }

@@ -23,7 +23,7 @@ func (p *Publisher) report(ctx context.Context, at owner) error {
 	}
 	p.mu.Unlock()
 	if wait > 0 {
-		p.queue.note(task{at.key, at.cluster, reporting}, wait)
+		p.reports.note(task{at.key, at.cluster, reporting}, wait)
 		return nil
 	}
 	if err := applyEntry(ctx, p.objects.client, at.key, item.Owner.UID, at.cluster, entry); err != nil {
@@ -33,6 +33,10 @@ func (p *Publisher) report(ctx context.Context, at owner) error {
 	defer p.mu.Unlock()
 	if p.progress[at] == g {
 		g.reported = entry
+		if p.told[at.key] == nil {
+			p.told[at.key] = map[string]bool{}
+		}
+		p.told[at.key][at.cluster] = true
 	}
 	return nil
 }

@@ -63,4 +63,25 @@ func TestAnEntryIsWrittenOnChangeAndNotTooOften(t *testing.T) {
 	report(time.Second, 5, 1, 2, 5)
 	report(2*time.Second, 2, 1, 2, 5)
 	report(0, 5, 1, 2, 5)
+	sees := func(want bool, entries ...v1alpha1.FederatedCluster) {
+		t.Helper()
+		p.Saw(at.key, entries)
+		p.reports.mu.Lock()
+		defer p.reports.mu.Unlock()
+		if _, noted := p.reports.noted[task{at.key, "a", reporting}]; noted != want {
+			t.Errorf("it is said again: %t", noted)
+		}
+	}
+	delete(p.reports.noted, task{at.key, "a", reporting})
+	sees(false, *p.progress[at].reported)
+	sees(true) // somebody has taken it away
+	report(time.Hour, 5, 1, 2, 5, 5)
+	delete(p.reports.noted, task{at.key, "a", reporting})
+	delete(p.progress, at) // it is another replica's
+	sees(false)
+	p.items[at.key].Owner.UID = "another"
+	p.Drop(at.key)
+	if len(p.told) > 0 {
+		t.Errorf("it remembers %v", p.told)
+	}
 }

@@ -1,23 +1,31 @@
 package publish
 
 import (
+	"context"
+	"fmt"
 	"iter"
 	"net/netip"
 	"strconv"
 	"time"
 
-	"github.com/hawser-io/hawser/api/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/hawser-io/hawser/endpoint"
 	"github.com/hawser-io/hawser/endpoint/index"
 )
 
+// MaxAddresses is how many addresses of one cluster an item has at most: what it makes of them has to find room in the
+// local cluster, whatever a remote one tells.
+const MaxAddresses = 1 << 17
+
 // request is what is asked of an item: of nothing, where addresses are taken away.
 func (p *Publisher) request(item *live, at owner, state endpoint.ClusterState, empty bool) Request {
 	pieces := map[string]int{}
-	for _, r := range p.objects.records.of(at) {
-		n := 1
-		if text := r.annotations[PiecesAnnotation]; text != "" {
-			n, _ = strconv.Atoi(text)
+	for _, r := range p.objects.records.believed(at, item.Places) {
+		n, err := strconv.Atoi(r.annotations[PiecesAnnotation])
+		if err != nil || n < 1 || n > MaxPieces {
+			n = 1
 		}
 		pieces[whole(r.name)] = max(n, pieces[whole(r.name)])
 	}
@@ -45,22 +53,60 @@ func (p *Publisher) request(item *live, at owner, state endpoint.ClusterState, e
 	}
 }
 
-// wants completes what was rendered. The first object says how old it is, where addresses are taken away for that.
-func (p *Publisher) wants(at owner, item *live, rendered Rendered, phase phase, age staleness) ([]wanted, error) {
+// wants completes what was rendered. Every object says of which cluster it is. The first says how old it is, where
+// addresses are taken away for that.
+func (p *Publisher) wants(ctx context.Context, at owner, item *live, rendered Rendered, of view) ([]wanted, error) {
 	var all []wanted
 	for i, o := range rendered.Objects {
-		if expires := item.Staleness != nil && item.Staleness.Policy == v1alpha1.StalenessExpire; i == 0 && expires && phase != current {
-			annotations := map[string]string{StaleSinceAnnotation: age.began.UTC().Format(time.RFC3339)}
-			if phase == expired {
+		annotations := map[string]string{}
+		if of.state.ID != "" {
+			annotations[ClusterIDAnnotation] = of.state.ID
+		}
+		if by := policyOf(item.Staleness); i == 0 && by.ExpireAfter > 0 && of.phase != current {
+			// It is zero where the status alone has told a restart that they are away.
+			if !of.age.Since.IsZero() && (of.phase == expired || !p.options.Clock.Now().Before(of.age.tellable(by))) {
+				annotations[StaleSinceAnnotation] = of.age.Since.UTC().Format(time.RFC3339)
+			}
+			if of.phase == expired {
 				annotations[ExpiredAnnotation] = "true"
 			}
-			o.SetAnnotations(merged(o.GetAnnotations(), nil, annotations))
 		}
+		o.SetAnnotations(merged(o.GetAnnotations(), nil, annotations))
 		w, err := want(p.scheme, o, at.key, item.Owner)
 		if err != nil {
 			return nil, err
 		}
+		if w.ref.namespace == "" && at.key.Namespace != "" {
+			owner, err := p.space(ctx, item)
+			if err != nil {
+				return nil, err
+			}
+			w.object.SetOwnerReferences([]metav1.OwnerReference{owner})
+		}
 		all = append(all, w)
 	}
 	return all, nil
+}
+
+// space refers to the namespace of an item. What is in no namespace cannot go with an item that is in one; it goes with
+// that namespace at least, should nobody be left who sweeps it.
+func (p *Publisher) space(ctx context.Context, item *live) (metav1.OwnerReference, error) {
+	of := metav1.OwnerReference{APIVersion: "v1", Kind: "Namespace", Name: item.Key.Namespace}
+	p.mu.Lock()
+	of.UID = item.space
+	p.mu.Unlock()
+	if of.UID != "" {
+		return of, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	found, err := p.objects.client.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, of.Name, metav1.GetOptions{})
+	if err != nil {
+		return of, fmt.Errorf("reading the namespace of %s: %w", item.Key, err)
+	}
+	of.UID = found.GetUID()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	item.space = of.UID
+	return of, nil
 }

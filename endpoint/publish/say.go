@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -10,18 +12,21 @@ import (
 // grace is how long nothing is said of a cluster that is not heard of after a start: most are heard of by then.
 const grace = 10 * time.Second
 
+// mentionEvery is how much longer than others an entry stays of which only gaps have changed.
+const mentionEvery = 10
+
 // hold says of a cluster that was not listed how it was left.
-func (p *Publisher) hold(at owner, item *live, state endpoint.ClusterState, age staleness) {
-	if left := grace - p.options.Clock.Since(age.seen); left > 0 {
+func (p *Publisher) hold(at owner, item *live, of view) {
+	if left := grace - p.options.Clock.Since(of.age.seen); left > 0 {
 		p.queue.note(task{at.key, at.cluster, writing}, left)
 		return
 	}
-	objects := len(p.objects.records.of(at))
-	p.say(at, item, state, age, func(e *v1alpha1.FederatedCluster) { e.Objects = int32(objects) }) //nolint:gosec // they were counted here
+	objects := len(p.objects.records.believed(at, item.Places))
+	p.say(at, item, of, func(e *v1alpha1.FederatedCluster) { e.Objects = int32(objects) }) //nolint:gosec // they were counted here
 }
 
 // say changes what there is to say of a cluster.
-func (p *Publisher) say(at owner, item *live, state endpoint.ClusterState, age staleness, change func(*v1alpha1.FederatedCluster)) {
+func (p *Publisher) say(at owner, item *live, of view, change func(*v1alpha1.FederatedCluster)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g := p.progress[at]
@@ -29,25 +34,42 @@ func (p *Publisher) say(at owner, item *live, state endpoint.ClusterState, age s
 		return // it was forgotten, or is asked for anew
 	}
 	var e v1alpha1.FederatedCluster
-	switch {
-	case g.entry != nil:
+	if known := item.known(at.cluster); g.entry != nil {
 		e = *g.entry
-	default: // what was said before a restart holds on until we know better
-		for _, known := range item.Known {
-			if known.Name == at.cluster {
-				e = known
-			}
-		}
+	} else if known != nil { // what was said before a restart holds on until we know better
+		e = *known
 	}
-	e.Name, e.Expired, e.StaleSince, e.Gaps = at.cluster, age.expired, nil, nil
-	if !state.Synced || !state.StaleSince.IsZero() {
-		e.StaleSince = seconds(age.since)
+	e.Name, e.Expired, e.StaleSince, e.Gaps = at.cluster, of.age.Expired, nil, g.gaps()
+	if !of.state.Synced || !of.state.StaleSince.IsZero() {
+		e.StaleSince = seconds(of.age.Since)
 	}
-	for _, gap := range state.Gaps {
-		e.Gaps = append(e.Gaps, gap.String())
-	}
-	e.Gaps = atMost(e.Gaps)
 	change(&e)
 	g.entry = &e
-	p.queue.note(task{at.key, at.cluster, reporting}, 0)
+	p.reports.note(task{at.key, at.cluster, reporting}, 0)
+}
+
+// known is what the status says of a cluster; nil: nothing.
+func (l *live) known(cluster string) *v1alpha1.FederatedCluster {
+	if at := slices.IndexFunc(l.Known, func(e v1alpha1.FederatedCluster) bool { return e.Name == cluster }); at >= 0 {
+		return &l.Known[at]
+	}
+	return nil
+}
+
+// gaps are what is missing of a cluster, as it was looked at last.
+func (g *progress) gaps() (texts []string) {
+	if g.outdated.why != "" {
+		texts = append(texts, g.outdated.why)
+	}
+	for _, gap := range g.looked.Gaps {
+		texts = append(texts, inGeneral(gap))
+	}
+	return atMost(slices.Compact(texts))
+}
+
+// inGeneral says a gap without how many addresses it is about and which is one of them: these change all the time, every
+// item would say it, and not everybody who may read an item may know of pods of other namespaces. Commands tell.
+func inGeneral(g endpoint.Gap) string {
+	text, _, _ := strings.Cut(g.Message, ", as ")
+	return g.Reason + ": " + text
 }

@@ -46,7 +46,7 @@ func split(prefixes []netip.Prefix, have, size int) [][]netip.Prefix {
 	blocks := blocksOf(all)
 	n := 1
 	if have > 1 {
-		n = min(1<<bits.Len(uint(have-1)), MaxPieces)
+		n = 1 << bits.Len(uint(min(have, MaxPieces)-1)) // somebody may have written any number
 	}
 	for n < MaxPieces && fullest(blocks, n) > size {
 		n *= 2

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"testing"
@@ -203,5 +204,18 @@ func TestTheNumberOfPiecesDoesNotFlap(t *testing.T) {
 	step(0)
 	if len(changes) > 12 || pieces != 1 {
 		t.Errorf("the number of pieces changes %d times and ends with %d: %v", len(changes), pieces, changes)
+	}
+}
+
+// TestAnyNumberOfPiecesCanBeSaidToBeThere: it stands in an object that somebody may have written.
+func TestAnyNumberOfPiecesCanBeSaidToBeThere(t *testing.T) {
+	given := []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}
+	for _, have := range []int{math.MinInt, -1, MaxPieces - 1, MaxPieces, MaxPieces + 1, 1 << 61, 1<<62 + 1, math.MaxInt} {
+		if got := Split(slices.Clone(given), have); len(got) != 1 || !slices.Equal(got[0], given) {
+			t.Errorf("of %d there are %d", have, len(got))
+		}
+		if got := SplitTogether([][]netip.Prefix{slices.Clone(given)}, have); len(got) != 1 || !slices.Equal(got[0][0], given) {
+			t.Errorf("of %d together there are %d", have, len(got))
+		}
 	}
 }

@@ -1,10 +1,11 @@
 package publish
 
 import (
-	"slices"
 	"time"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint"
+	"github.com/hawser-io/hawser/endpoint/staleness"
 )
 
 // phase is what becomes of what was made of a cluster.
@@ -20,94 +21,88 @@ const (
 	expired
 )
 
-// The bounds of damping.
-const (
-	defaultSettle = 30 * time.Second
-	longestSettle = 10 * time.Minute
-	remembered    = time.Hour // how long it is held against a cluster that its addresses were taken away
-)
-
-// staleness is what is known of how a cluster was heard of, for one item.
-type staleness struct {
-	since   time.Time   // not heard of since; zero: heard of
-	began   time.Time   // the last since, also while the addresses are still away
-	seen    time.Time   // when it was found, here, that it is not heard of
-	heard   time.Time   // heard of without interruption since; zero: not heard of
-	expired bool        // the addresses are taken away
-	times   []time.Time // when they were, within the last hour
-}
-
-// look says what becomes of what was made, and when to look again, zero for not before something changes. synced says
-// that the cluster was listed in full, silent since when it is not heard of, zero if it is.
-func (s *staleness) look(now time.Time, by *v1alpha1.Staleness, synced bool, silent time.Time) (p phase, again time.Time) {
-	if synced && silent.IsZero() {
-		return s.present(now, by)
-	}
-	s.heard = time.Time{}
-	if s.seen.IsZero() {
-		s.seen = now
-	}
-	if s.since.IsZero() {
-		if s.since = silent; silent.IsZero() { // it never was, as far as we know
-			s.since = now
-		}
-	}
-	s.began = s.since
-	if by == nil || by.Policy != v1alpha1.StalenessExpire || by.ExpireAfter == nil {
-		s.expired = false
-		return s.without(synced), time.Time{}
-	}
-	end := s.since.Add(by.ExpireAfter.Duration)
+// phaseOf is the phase of a cluster whose addresses are to be away, or not.
+func phaseOf(away bool, state endpoint.ClusterState) phase {
 	switch {
-	case s.expired:
-		return expired, time.Time{}
-	case now.Before(end):
-		return s.without(synced), end
-	}
-	s.expired = true
-	s.times = append(s.times, now)
-	return expired, time.Time{}
-}
-
-// without is the phase of a cluster that is not heard of and has not expired.
-func (s *staleness) without(synced bool) phase {
-	if synced {
+	case away:
+		return expired
+	case !state.Synced:
+		return held
+	case !state.StaleSince.IsZero():
 		return kept
 	}
-	return held
+	return current
 }
 
-// present is look for a cluster that is heard of.
-func (s *staleness) present(now time.Time, by *v1alpha1.Staleness) (p phase, again time.Time) {
-	s.since, s.seen = time.Time{}, time.Time{}
-	if s.heard.IsZero() {
-		s.heard = now
-	}
-	s.times = slices.DeleteFunc(s.times, func(t time.Time) bool { return now.Sub(t) >= remembered })
-	if !s.expired {
-		return current, time.Time{}
-	}
-	if back := s.heard.Add(s.settle(by)); now.Before(back) {
-		return expired, back
-	}
-	s.expired = false
-	return current, time.Time{}
+// age is how a cluster was heard of, for one item.
+type age struct {
+	staleness.Memory
+	seen time.Time // when it was found, here, that it is not heard of; zero: it is
 }
 
-// settle is how long the cluster must be heard of before its addresses come back. It doubles with each time that
-// they were taken away.
-func (s *staleness) settle(by *v1alpha1.Staleness) time.Duration {
-	d := defaultSettle
-	switch {
-	case by == nil || by.Policy != v1alpha1.StalenessExpire:
-		return 0
-	case by.Settle != nil:
-		d = by.Settle.Duration
+// look says what becomes of what was made, and when to look again, zero for not before something changes.
+func (a *age) look(now time.Time, by *v1alpha1.Staleness, state endpoint.ClusterState) (p phase, again time.Time) {
+	c := staleness.Contact{StaleSince: state.StaleSince, Unheard: !state.Synced}
+	switch silent := c.Unheard || !c.StaleSince.IsZero(); {
+	case !silent:
+		a.seen = time.Time{}
+	case a.seen.IsZero():
+		a.seen = now
 	}
-	for range len(s.times) - 1 {
-		if d = 2 * d; d >= longestSettle {
-			return longestSettle
+	if c.StaleSince.IsZero() { // where it never was heard of, as far as we know
+		c.StaleSince = a.seen
+	}
+	away, again := a.Judge(policyOf(by), c, now)
+	return phaseOf(away, state), again
+}
+
+// lasting is how long a cluster is not heard of before its objects say so: a link that flaps is not to write them all the
+// time, and until then the status tells a restart.
+const lasting = time.Minute
+
+// tellable is from when on objects say since when the cluster is silent.
+func (a *age) tellable(p staleness.Policy) time.Time {
+	return a.Since.Add(min(p.ExpireAfter/2, lasting))
+}
+
+// policyOf is what an item asks for.
+func policyOf(by *v1alpha1.Staleness) (p staleness.Policy) {
+	if by == nil || by.Policy != v1alpha1.StalenessExpire || by.ExpireAfter == nil {
+		return p
+	}
+	p = staleness.Policy{ExpireAfter: by.ExpireAfter.Duration, Settle: staleness.DefaultSettle}
+	if by.Settle != nil {
+		p.Settle = by.Settle.Duration
+	}
+	return p
+}
+
+// restore reads what an earlier process, or another replica, has left of a cluster that was not heard of. What objects
+// say is said first, and so counts before the status, which says it alone where there is no object, or none that is as
+// it was written.
+func (p *Publisher) restore(at owner, item *live) staleness.Memory {
+	var said v1alpha1.FederatedCluster
+	for _, e := range item.Known {
+		if e.Name == at.cluster {
+			said = e
 		}
 	}
-	return min(d, longestSettle)
+	var since time.Time
+	if said.StaleSince != nil {
+		since = said.StaleSince.Time
+	}
+	objects, away := p.objects.records.believed(at, item.Places), false
+	telling := len(objects) > 0
+	for _, r := range objects {
+		if r.editor != "" { // it may say what was true when it was edited, for ever
+			telling = false
+			continue
+		}
+		if s, err := time.Parse(time.RFC3339, r.annotations[StaleSinceAnnotation]); err == nil && (since.IsZero() || s.Before(since)) {
+			since = s
+		}
+		away = away || r.annotations[ExpiredAnnotation] == "true"
+	}
+	away = away || said.Expired && !telling
+	return staleness.Restore(policyOf(item.Staleness), since, away, p.options.Clock.Now())
 }

@@ -32,7 +32,7 @@ func splitTogether(sets [][]netip.Prefix, have, size int) [][][]netip.Prefix {
 	}
 	n := 1
 	if have > 1 {
-		n = min(1<<bits.Len(uint(have-1)), MaxPieces)
+		n = 1 << bits.Len(uint(min(have, MaxPieces)-1)) // somebody may have written any number
 	}
 	for n < MaxPieces && fullest(together, n) > size {
 		n *= 2

@@ -177,6 +177,38 @@ func TestTheAnswersOfReplicasBecomeOne(t *testing.T) {
 	}
 }
 
+// With --shards no replica knows the endpoints of all clusters. What their answers hold tells of addresses that are there
+// twice.
+func TestAddressesThatClustersOfTwoReplicasShareAreGaps(t *testing.T) {
+	replica := func(clusters ...string) *fleet {
+		f := &fleet{t: t, index: index.New()}
+		for _, name := range clusters {
+			f.cluster(endpoint.ClusterState{Name: name, ID: name, Synced: true})
+		}
+		return f
+	}
+	one, other := replica("alpha", "beta"), replica("gamma", "delta")
+	pod(one.parts["alpha"], "shop", "web-1", "10.4.0.1", "app=web")
+	pod(one.parts["alpha"], "shop", "web-2", "10.4.0.2", "app=web")
+	pod(one.parts["alpha"], "shop", "db", "10.4.0.3", "app=db")
+	pod(one.parts["beta"], "shop", "web-2", "10.4.0.2", "app=web") // which the replica itself finds
+	pod(other.parts["gamma"], "shop", "web-8", "10.4.0.1", "app=web")
+	pod(other.parts["gamma"], "shop", "web-9", "10.4.0.1", "app=web")
+	pod(other.parts["gamma"], "shop", "db", "10.4.0.3", "app=web")
+	other.parts["delta"].Set(&index.Endpoint{ID: index.ID{Kind: index.NetworkSet, Name: "partners"}, Labels: []index.Label{{Name: "app", Value: "web"}},
+		Addresses: []netip.Prefix{netip.MustParsePrefix("10.4.0.0/24")}})
+	question := query.Question{Selectors: []string{`app == "web"`}}
+	for name, both := range map[string][]query.Answer{"as they answer": {ask(t, one, question), ask(t, other, question)}, "the other way round": {ask(t, other, question), ask(t, one, question)}} {
+		want := []query.Gap{
+			{Cluster: "alpha", Reason: "DuplicateAddresses", Count: 1, Message: "addresses that other clusters have, too, as 10.4.0.1 of pod shop/web-1 and of pod shop/web-9 in cluster gamma"},
+			{Cluster: "gamma", Reason: "DuplicateAddresses", Count: 1, Message: "addresses that other clusters have, too, as 10.4.0.1 of pod shop/web-8 and of pod shop/web-1 in cluster alpha"},
+		}
+		if diff := cmp.Diff(want, query.Merge(both...).Gaps); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestThePartOfAnAnswerThatAScopeIsAbout(t *testing.T) {
 	whole := ask(t, newFleet(t), query.Question{Selectors: []string{"has(app)"}})
 	whole.AddGaps(query.Gap{Cluster: "gone", Reason: "NotAnswered"}, query.Gap{Replica: "hawser-1", Reason: "NotAnswered"})

@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/endpoint"
+	"github.com/hawser-io/hawser/endpoint/staleness"
 )
 
 // Clusters has the services of several clusters: a Follower of each, and how old what they have is. It is told of
@@ -72,7 +73,7 @@ type State struct {
 	View *View
 	// Services and Exports say that the View has all of them: before that nothing follows from what is missing.
 	Services, Exports bool
-	Contact           Contact
+	Contact           staleness.Contact
 	// Barred says that the cluster is to contribute nothing.
 	Barred bool
 	// Another says that there was another cluster of the name, so that what is written is not of this one.
@@ -110,7 +111,7 @@ func (c *Clusters) begin(ctx context.Context, m *member, cluster endpoint.Cluste
 	c.stop(m)
 	m.cluster = cluster
 	follower, err := NewFollower(FollowerOptions{
-		Config: cluster.Config, Look: c.options.Look, Clock: c.options.Clock, Log: c.options.Log.WithValues("cluster", cluster.Name),
+		Config: cluster.Config, ID: cluster.ID, Look: c.options.Look, Clock: c.options.Clock, Log: c.options.Log.WithValues("cluster", cluster.Name),
 		Changed: func(namespace, name string) { c.options.Changed(cluster.Name, namespace, name) },
 	})
 	if err != nil {
@@ -145,14 +146,13 @@ func (c *Clusters) stop(m *member) {
 	if m.follower == nil {
 		return
 	}
-	s := m.follower.state()
-	m.heard = c.options.Clock.Now()
-	for _, at := range []time.Time{s.contact.StaleSince, m.doubted} {
-		if !at.IsZero() && at.Before(m.heard) {
-			m.heard = at
+	if s := m.follower.state(); s.services { // otherwise it has heard nothing, and what there is stays as old as it was
+		m.heard = c.options.Clock.Now()
+		for _, at := range []time.Time{s.contact.StaleSince, m.doubted} {
+			if !at.IsZero() && at.Before(m.heard) {
+				m.heard = at
+			}
 		}
-	}
-	if s.services {
 		m.last, m.exports = m.follower.View(), s.exports
 	}
 	m.cancel()
@@ -255,7 +255,7 @@ func (c *Clusters) State(name string) (s State, ok bool) {
 	s.Cluster = Cluster{Name: name, ID: m.cluster.ID, Local: m.cluster.Local, Bounds: m.cluster.Bounds}
 	s.Barred, s.Another, s.Why = m.barred, m.another, m.why
 	s.View, s.Services, s.Exports = m.last, m.last != nil, m.exports
-	s.Contact.StaleSince = m.heard
+	s.Contact = staleness.Contact{StaleSince: m.heard, Unheard: !s.Services}
 	if m.follower == nil {
 		return s, true
 	}

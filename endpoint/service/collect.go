@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	mcs "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
 
 	"github.com/hawser-io/hawser/endpoint"
 )
@@ -43,6 +44,9 @@ type Grouped struct {
 	Endpoints []Endpoint
 }
 
+// noPort stands for having no ports, among those of an endpoint: it is before any other.
+var noPort = Port{}
+
 // Collected is what there is to write for one cluster, and what was left out.
 type Collected struct {
 	Groups []Grouped
@@ -53,9 +57,11 @@ type Collected struct {
 // collector joins what several slices say of one endpoint.
 type collector struct {
 	cluster Cluster
-	keep    func(Port) bool
-	found   map[identity]*entry
-	refused map[string]map[string]Target // by reason and address
+	as      func(Port) (Port, bool)
+	// portless says that an endpoint without any ports is one.
+	portless bool
+	found    map[identity]*entry
+	refused  map[string]map[string]Target // by reason and address
 }
 
 // entry is an endpoint with what is said of each of its ports. Where slices differ in anything else, the first counts.
@@ -68,7 +74,18 @@ type entry struct {
 // taken, with the numbers that they have; an endpoint without any is none. Where slices differ about an endpoint, it is
 // as ready as the least of them says.
 func Collect(c Cluster, backing []*Slice, keep func(Port) bool) Collected {
-	all := collector{cluster: c, keep: keep, found: map[identity]*entry{}, refused: map[string]map[string]Target{}}
+	return collect(backing, collector{cluster: c, as: func(p Port) (Port, bool) { return p, keep(p) }})
+}
+
+// CollectExported makes of the slices of a service that the cluster exports the endpoints of the import: with the ports that
+// the import has, under the names that these have there. A slice that has no ports at all, as those of headless services, is
+// one without.
+func CollectExported(c Cluster, backing []*Slice, export *Export, exposed []mcs.ServicePort) Collected {
+	return collect(backing, collector{cluster: c, as: export.exposedAs(exposed), portless: true})
+}
+
+func collect(backing []*Slice, all collector) Collected {
+	all.found, all.refused = map[identity]*entry{}, map[string]map[string]Target{}
 	for _, s := range backing {
 		all.add(s)
 	}
@@ -78,9 +95,12 @@ func Collect(c Cluster, backing []*Slice, keep func(Port) bool) Collected {
 func (c *collector) add(s *Slice) {
 	var ports []Port
 	for _, p := range s.Ports {
-		if c.keep(p) {
-			ports = append(ports, p)
+		if as, ok := c.as(p); ok {
+			ports = append(ports, as)
 		}
+	}
+	if c.portless && s.Portless {
+		ports = []Port{noPort}
 	}
 	if len(ports) == 0 {
 		return
@@ -144,6 +164,10 @@ func (c *collector) groups() []Grouped {
 		}
 		for conditions, of := range byConditions(found.ports) {
 			e.Conditions = conditions
+			if of[0] == noPort {
+				put(Group{Family: family}, e)
+				of = of[1:]
+			}
 			for len(of) > 0 {
 				var set []Port
 				set, of = distinct(of)

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/hawser-io/hawser/endpoint/staleness"
 	"github.com/hawser-io/hawser/selector"
 )
 
@@ -31,9 +32,11 @@ func (p Problem) None() bool { return p.Reason == "" }
 // Federated is what a Service asks for that selects services of all clusters.
 type Federated struct {
 	Namespace, Name string
-	Selector        *selector.Selector
-	Ports           map[PortName]struct{}
-	Staleness       Staleness
+	// Selector is bounded by the namespace; Text is what was said, in canonical form.
+	Selector  *selector.Selector
+	Text      string
+	Ports     map[PortName]struct{}
+	Staleness staleness.Policy
 	// Warning is what is wrong with it and does not keep it from being carried out.
 	Warning string
 }
@@ -47,8 +50,10 @@ func (f *Federated) Keep(p Port) bool {
 	return found
 }
 
-// ReadFederated returns what a local Service asks for; nil and no Problem where it asks for nothing.
-func ReadFederated(s *corev1.Service) (*Federated, Problem) {
+// ReadFederated returns what a local Service asks for; nil and no Problem where it asks for nothing. last is the selector
+// that its slices were made by, empty for none: where the annotation cannot be read, they go on following that one, and
+// both what is asked for and the Problem are returned.
+func ReadFederated(s *corev1.Service, last string) (*Federated, Problem) {
 	text, asked, p := annotation(s)
 	if !asked || !p.None() {
 		return nil, p
@@ -59,18 +64,22 @@ func ReadFederated(s *corev1.Service) (*Federated, Problem) {
 	if s.Spec.Type == corev1.ServiceTypeExternalName {
 		return nil, Problem{ReasonExternalName, "a Service of type ExternalName has no endpoints"}
 	}
-	sel, err := effective(s.Namespace, text)
+	sel, text, err := effective(s.Namespace, text)
 	if err != nil {
-		return nil, Problem{ReasonSelectorInvalid, fmt.Sprintf("reading annotation %s: %s", SelectorAnnotation, explain(err))}
+		p = Problem{ReasonSelectorInvalid, fmt.Sprintf("reading annotation %s: %s", SelectorAnnotation, explain(err))}
+		if sel, text, err = effective(s.Namespace, last); last == "" || err != nil {
+			return nil, p
+		}
+		p.Message += "; until it is mended, the endpoints follow the selector that was read last: " + text
 	}
-	f := &Federated{Namespace: s.Namespace, Name: s.Name, Selector: sel, Ports: map[PortName]struct{}{}}
+	f := &Federated{Namespace: s.Namespace, Name: s.Name, Selector: sel, Text: text, Ports: map[PortName]struct{}{}}
 	for _, port := range s.Spec.Ports {
 		f.Ports[PortName{port.Name, string(cmp.Or(port.Protocol, corev1.ProtocolTCP))}] = struct{}{}
 	}
 	if f.Staleness, err = ParseStaleness(s.Annotations[StalenessAnnotation]); err != nil {
 		f.Warning = fmt.Sprintf("annotation %s is ignored, and endpoints are kept: %s", StalenessAnnotation, err)
 	}
-	return f, Problem{}
+	return f, p
 }
 
 // annotation returns the one of the two that there is.
@@ -86,20 +95,21 @@ func annotation(s *corev1.Service) (text string, asked bool, p Problem) {
 	return calicos, isCalicos, Problem{}
 }
 
-// effective is the selector with the namespace, which bounds it whatever it says.
-func effective(namespace, text string) (*selector.Selector, error) {
+// effective is the selector with the namespace, which bounds it whatever it says, and what it says in canonical form.
+func effective(namespace, text string) (bounded *selector.Selector, canonical string, err error) {
 	sel, err := selector.Parse(text)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if sel.UsesGlobal() {
-		return nil, errors.New("global() means nothing for services")
+		return nil, "", errors.New("global() means nothing for services")
 	}
 	scope, err := selector.Equals(selector.NamespaceLabel, namespace)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return selector.And(scope, sel)
+	bounded, err = selector.And(scope, sel)
+	return bounded, sel.String(), err
 }
 
 func explain(err error) string {

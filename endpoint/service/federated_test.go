@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/hawser-io/hawser/endpoint/staleness"
 )
 
 func selecting(annotations ...string) *corev1.Service {
@@ -25,24 +27,28 @@ func TestReadsWhatAServiceAsksFor(t *testing.T) {
 		change  func(*corev1.Service)
 		reason  string // of the problem
 		says    string
+		last    string // selector that the slices were made by
 		asks    bool
 	}{
-		"nothing":                    {service: selecting()},
-		"our annotation":             {service: selecting(SelectorAnnotation, `app == "db"`), asks: true},
-		"Calico's":                   {service: selecting(CalicoSelectorAnnotation, `app == "db"`), asks: true},
-		"both alike":                 {service: selecting(SelectorAnnotation, "has(app)", CalicoSelectorAnnotation, "has(app)"), asks: true},
-		"both, and they differ":      {service: selecting(SelectorAnnotation, "has(app)", CalicoSelectorAnnotation, "has(db)"), reason: ReasonAnnotationsDiffer, says: "take one away"},
-		"an empty one":               {service: selecting(SelectorAnnotation, ""), asks: true},
-		"one that cannot be read":    {service: selecting(SelectorAnnotation, "app = 'db'"), reason: ReasonSelectorInvalid, says: "column 5"},
-		"one that means nothing":     {service: selecting(SelectorAnnotation, "global()"), reason: ReasonSelectorInvalid, says: "global()"},
-		"with a selector of its own": {service: selecting(SelectorAnnotation, "all()"), change: func(s *corev1.Service) { s.Spec.Selector = map[string]string{"a": "b"} }, reason: ReasonHasSelector, says: "spec.selector"},
-		"of type ExternalName":       {service: selecting(SelectorAnnotation, "all()"), change: func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName }, reason: ReasonExternalName},
+		"nothing":                 {service: selecting()},
+		"our annotation":          {service: selecting(SelectorAnnotation, `app == "db"`), asks: true},
+		"Calico's":                {service: selecting(CalicoSelectorAnnotation, `app == "db"`), asks: true},
+		"both alike":              {service: selecting(SelectorAnnotation, "has(app)", CalicoSelectorAnnotation, "has(app)"), asks: true},
+		"both, and they differ":   {service: selecting(SelectorAnnotation, "has(app)", CalicoSelectorAnnotation, "has(db)"), reason: ReasonAnnotationsDiffer, says: "take one away"},
+		"an empty one":            {service: selecting(SelectorAnnotation, ""), asks: true},
+		"one that cannot be read": {service: selecting(SelectorAnnotation, "app = 'db'"), reason: ReasonSelectorInvalid, says: "column 5"},
+		"one that means nothing":  {service: selecting(SelectorAnnotation, "global()"), reason: ReasonSelectorInvalid, says: "global()"},
+		"one that cannot be read, after one that could": {service: selecting(SelectorAnnotation, "app = 'db'"), last: "has(app)", reason: ReasonSelectorInvalid, says: "the selector that was read last: has(app)", asks: true},
+		"one that means nothing, after one that did":    {service: selecting(SelectorAnnotation, "global()"), last: "has(app)", reason: ReasonSelectorInvalid, says: "global() means nothing for services; until it is mended", asks: true},
+		"a last one that cannot be read either":         {service: selecting(SelectorAnnotation, "app = 'db'"), last: "app = 'x'", reason: ReasonSelectorInvalid, says: "column 5"},
+		"with a selector of its own":                    {service: selecting(SelectorAnnotation, "all()"), change: func(s *corev1.Service) { s.Spec.Selector = map[string]string{"a": "b"} }, reason: ReasonHasSelector, says: "spec.selector"},
+		"of type ExternalName":                          {service: selecting(SelectorAnnotation, "all()"), change: func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName }, reason: ReasonExternalName},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.change != nil {
 				test.change(test.service)
 			}
-			f, p := ReadFederated(test.service)
+			f, p := ReadFederated(test.service, test.last)
 			if (f != nil) != test.asks || p.Reason != test.reason || !strings.Contains(p.Message, test.says) {
 				t.Errorf("got %v, %+v", f, p)
 			}
@@ -51,8 +57,8 @@ func TestReadsWhatAServiceAsksFor(t *testing.T) {
 }
 
 func TestABadStalenessKeepsWhatThereIsAndSaysSo(t *testing.T) {
-	f, p := ReadFederated(selecting(SelectorAnnotation, "all()", StalenessAnnotation, "expire-after=1"))
-	if f == nil || !p.None() || f.Staleness != (Staleness{}) || !strings.Contains(f.Warning, StalenessAnnotation) {
+	f, p := ReadFederated(selecting(SelectorAnnotation, "all()", StalenessAnnotation, "expire-after=1"), "")
+	if f == nil || !p.None() || f.Staleness != (staleness.Policy{}) || !strings.Contains(f.Warning, StalenessAnnotation) {
 		t.Errorf("got %+v %+v", f, p)
 	}
 }
@@ -83,7 +89,7 @@ func TestSelectsServicesByTheirLabelsAndWhereTheyAre(t *testing.T) {
 		`projectcalico.org/namespace == "other"`:  {0, 0},
 		`app == "db" || hawser.io/cluster == "x"`: {1, 1},
 	} {
-		f, p := ReadFederated(selecting(SelectorAnnotation, text))
+		f, p := ReadFederated(selecting(SelectorAnnotation, text), "")
 		if f == nil {
 			t.Fatalf("%s: %+v", text, p)
 		}
@@ -93,38 +99,13 @@ func TestSelectsServicesByTheirLabelsAndWhereTheyAre(t *testing.T) {
 	}
 }
 
-func TestEndpointsExpireAndComeBackWhenTheLinkHasSettled(t *testing.T) {
-	start := time.Unix(1e9, 0)
-	policy := Staleness{ExpireAfter: time.Minute}
-	var e Expiry
-	judge := func(at time.Duration, c Contact, shown bool, again time.Duration) {
-		t.Helper()
-		if gotShown, gotAgain := e.Judge(policy, c, start.Add(at)); gotShown != shown || gotAgain != again {
-			t.Errorf("after %s: %v, again in %s; want %v, %s", at, gotShown, gotAgain, shown, again)
-		}
-	}
-	stale := func(at time.Duration) Contact { return Contact{StaleSince: start.Add(at)} }
-	live := func(at time.Duration) Contact { return Contact{LiveSince: start.Add(at)} }
-	judge(0, live(0), true, 0)
-	judge(30*time.Second, stale(10*time.Second), true, 40*time.Second)
-	judge(70*time.Second, stale(10*time.Second), false, 0)
-	judge(80*time.Second, live(75*time.Second), false, 25*time.Second)
-	judge(90*time.Second, stale(85*time.Second), false, 55*time.Second) // it was away before it could come back
-	judge(130*time.Second, live(100*time.Second), true, 0)
-	judge(300*time.Second, stale(200*time.Second), false, 0)
-	judge(340*time.Second, live(310*time.Second), false, 30*time.Second) // the second time within an hour
-	judge(370*time.Second, live(310*time.Second), true, 0)
-	policy = Staleness{}
-	judge(24*time.Hour, stale(400*time.Second), true, 0)
-}
-
 func TestReadsStaleness(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"": 0, "keep": 0, " keep ": 0, "expire-after=10m": 10 * time.Minute, "expire-after=168h": 168 * time.Hour,
 		"expire": -1, "expire-after=": -1, "expire-after=9s": -1, "expire-after=169h": -1, "Keep": -1,
 	} {
 		got, err := ParseStaleness(text)
-		if (err != nil) != (want < 0) || err == nil && got.ExpireAfter != want {
+		if (err != nil) != (want < 0) || err == nil && got.ExpireAfter != want || want > 0 && got.Settle != staleness.DefaultSettle {
 			t.Errorf("%q is %v, %v", text, got, err)
 		}
 	}

@@ -26,7 +26,7 @@ type Import struct {
 // at least one.
 func Fold(exports []Export) Import {
 	exports = slices.Clone(exports)
-	slices.SortFunc(exports, func(a, b Export) int { return a.before(&b) })
+	byAge(exports)
 	oldest := exports[0]
 	im := Import{Shape: oldest.Shape, Labels: oldest.Labels, Annotations: oldest.Annotations}
 	for _, e := range exports {
@@ -110,15 +110,11 @@ func portsText(e *Export) string {
 // union are the ports of all exports, sorted by precedence. One that a Service could not have beside an earlier one is
 // left out: of the same name, of the same protocol and number, or without a name where there are several.
 func union(exports []Export) []mcs.ServicePort {
-	type number struct {
-		protocol string
-		port     int32
-	}
-	names, numbers := map[string]bool{}, map[number]bool{}
+	names, numbers := map[string]bool{}, map[portNumber]bool{}
 	var all []mcs.ServicePort
 	for _, e := range exports {
 		for _, p := range e.Ports {
-			n := number{string(p.Protocol), p.Port}
+			n := numberOf(p)
 			unnamed := len(all) > 0 && (p.Name == "" || names[""])
 			if names[p.Name] || numbers[n] || unnamed {
 				continue
@@ -139,6 +135,9 @@ func (im *Import) Spec() mcs.ServiceImportSpec {
 	im.shape(&spec)
 	return spec
 }
+
+// HasAddress says whether the import is to have an address.
+func (im *Import) HasAddress() bool { return !im.Headless && len(im.Ports) > 0 }
 
 // Metadata are the labels and annotations of the ServiceImport.
 func (im *Import) Metadata() (labels, annotations map[string]string) {

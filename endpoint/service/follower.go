@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,6 +17,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	mcs "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
+
+	"github.com/hawser-io/hawser/endpoint/staleness"
 )
 
 // Changed is told of what is another now: a service of a namespace, its endpoints or its export. Both are empty where
@@ -34,7 +37,9 @@ type Follower struct {
 
 // FollowerOptions are what a Follower takes from its surroundings. Config is required.
 type FollowerOptions struct {
-	Config  *rest.Config
+	Config *rest.Config
+	// ID of the cluster, the UID of its namespace kube-system: nothing is taken from another one. Empty: from any.
+	ID      string
 	Changed Changed
 	Look    time.Duration
 	Clock   clock.WithTicker
@@ -57,12 +62,13 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		o.Changed = func(string, string) {}
 	}
 	f := &Follower{view: NewView(), changed: o.Changed, clock: o.Clock, started: o.Clock.Now()}
-	f.services = &Table{What: "services", Open: c.services, Set: f.setService, Drop: func(key types.NamespacedName) { f.tell(key, f.view.SetService(key, nil)) }}
-	f.slices = &Table{What: "endpointslices", Open: c.slices(backingSlices), Set: f.setSlice, Drop: func(key types.NamespacedName) { f.told(key.Namespace, f.view.SetSlice(key, nil)) }}
+	f.services = &Table{What: "services", Open: c.services, Set: f.setService, Drop: func(key types.NamespacedName, _ types.UID) { f.tell(key, f.view.SetService(key, nil)) }}
+	f.slices = &Table{What: "endpointslices", Open: c.slices(backingSlices), Set: f.setSlice, Drop: func(key types.NamespacedName, _ types.UID) { f.told(key.Namespace, f.view.SetSlice(key, nil)) }}
 	f.exports = &Table{What: mcs.ServiceExportPluralName, Open: c.multicluster(mcs.ServiceExportPluralName, func(string) {}), Set: f.setExport,
-		Drop: func(key types.NamespacedName) { f.tell(key, f.view.SetExport(key, nil)) }}
+		Drop: func(key types.NamespacedName, _ types.UID) { f.tell(key, f.view.SetExport(key, nil)) }}
 	for _, t := range f.tables() {
 		t.Look, t.Clock, t.Log, t.Changed = o.Look, o.Clock, o.Log, func() { o.Changed("", "") }
+		t.Verify = c.verify(o.ID)
 	}
 	return f, nil
 }
@@ -117,7 +123,7 @@ func (f *Follower) told(namespace string, services []string) {
 // followed is how much a Follower has.
 type followed struct {
 	services, exports bool // all of them were listed once
-	contact           Contact
+	contact           staleness.Contact
 	gaps              []string
 }
 
@@ -147,13 +153,16 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// gapsOf says what the cluster refuses. That it does not answer is said by the time.
+// gapsOf says what the cluster refuses, or that it is another one. That it does not answer is said by the time.
 func gapsOf(of map[string]TableState) (gaps []string) {
 	for what, t := range of {
-		if apierrors.IsForbidden(t.Err) {
+		switch {
+		case apierrors.IsForbidden(t.Err):
 			gaps = append(gaps, fmt.Sprintf("the connection may not list and watch %s", what))
+		case errors.Is(t.Err, errOtherCluster):
+			gaps = append(gaps, errOtherCluster.Error())
 		}
 	}
 	slices.Sort(gaps)
-	return gaps
+	return slices.Compact(gaps)
 }

@@ -72,9 +72,9 @@ func NewLocal(o LocalOptions) (*Local, error) {
 	}
 	l.servicesTable = &Table{What: "services", Open: c.services, Set: l.setService, Drop: l.dropService}
 	l.slicesTable = &Table{What: "endpointslices", Open: c.slices(discoveryv1.LabelManagedBy + "=" + ManagedBy), Set: l.setSlice, Drop: l.dropSlice}
-	l.namespacesTable = &Table{What: "namespaces", Open: c.namespaces, Set: l.setNamespace, Drop: func(key types.NamespacedName) { l.dropNamespace(key.Name) }}
-	l.importsTable = &Table{What: mcs.ServiceImportPluralName, Open: c.multicluster(mcs.ServiceImportPluralName, func(version string) { l.importVersion.Store(&version) }), Set: l.setImport, Drop: l.dropImport}
-	l.exportsTable = &Table{What: mcs.ServiceExportPluralName, Open: c.multicluster(mcs.ServiceExportPluralName, func(string) {}), Set: l.setExport, Drop: l.dropExport}
+	l.namespacesTable = &Table{What: "namespaces", Open: c.namespaces, Set: l.setNamespace, Drop: func(key types.NamespacedName, _ types.UID) { l.dropNamespace(key.Name) }}
+	l.importsTable = &Table{What: mcs.ServiceImportPluralName, Open: c.multicluster(mcs.ServiceImportPluralName, func(version string) { l.importVersion.Store(&version) }), Set: reading(l.WroteImport), Drop: dropping(l, &l.imports)}
+	l.exportsTable = &Table{What: mcs.ServiceExportPluralName, Open: c.multicluster(mcs.ServiceExportPluralName, func(string) {}), Set: reading(l.WroteExport), Drop: dropping(l, &l.exports)}
 	l.tables = []*Table{l.servicesTable, l.slicesTable, l.namespacesTable, l.importsTable, l.exportsTable}
 	for _, t := range l.tables {
 		t.Look, t.Clock, t.Log, t.Changed = o.Look, o.Clock, o.Log, func() { o.Changed(Key{}) }
@@ -217,10 +217,10 @@ func (l *Local) Known() (of, whole []Key) {
 		all[Key{Namespace: key.Namespace, Name: key.Name}] = struct{}{}
 	}
 	for key := range l.imports.all {
-		all[Key{Import: true, Namespace: key.Namespace, Name: key.Name}] = struct{}{}
+		all[importOf(key)] = struct{}{}
 	}
 	for key := range l.exports.all {
-		all[Key{Import: true, Namespace: key.Namespace, Name: key.Name}] = struct{}{}
+		all[importOf(key)] = struct{}{}
 	}
 	return of, slices.SortedFunc(maps.Keys(all), Key.Compare)
 }

@@ -22,6 +22,9 @@ type Source struct {
 	Expired bool `json:"expired,omitempty"`
 	// Gaps are what is missing, and why.
 	Gaps []string `json:"gaps,omitempty"`
+	// Selector that a Service's slices are made by, in canonical form: the one that could be read last. There is no slice
+	// for it alone.
+	Selector string `json:"selector,omitempty"`
 }
 
 func (s *Source) empty() bool {
@@ -100,10 +103,15 @@ func numbersOf(k Key, names map[string]bool) map[int]bool {
 }
 
 func (s *Source) encode() (string, error) {
-	if s.empty() {
+	if s.empty() && s.Selector == "" {
 		return "", nil
 	}
-	text, err := json.Marshal(s)
+	bounded := *s
+	bounded.Gaps = nil
+	for _, gap := range s.Gaps[:min(len(s.Gaps), mostGaps)] {
+		bounded.Gaps = append(bounded.Gaps, cut(gap, mostText))
+	}
+	text, err := json.Marshal(bounded)
 	return string(text), err
 }
 
@@ -151,7 +159,7 @@ func GroupsOf(of []*discoveryv1.EndpointSlice) []Grouped {
 }
 
 func pieceOf(n int, s *discoveryv1.EndpointSlice) Piece {
-	read := ReadSlice(s)
+	read := readSlice(s)
 	slices.SortFunc(read.Ports, Port.compare)
 	var ports []Port
 	if len(read.Ports) > 0 {

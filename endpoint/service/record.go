@@ -55,14 +55,26 @@ func (e *Endpoint) compare(o *Endpoint) int {
 
 // Slice is what is kept of an EndpointSlice.
 type Slice struct {
-	Service   string
-	Ports     []Port
+	Service string
+	Ports   []Port
+	// Portless says that it has no ports, not even such as were left out: those of a headless service may have none.
+	Portless  bool
 	Endpoints []Endpoint
 }
 
-// ReadSlice takes from an EndpointSlice what is needed. The result shares nothing with it but strings.
+// ReadSlice takes from an EndpointSlice of a cluster what is needed, without what no API server would have let in. The
+// result shares nothing with it but strings.
 func ReadSlice(s *discoveryv1.EndpointSlice) *Slice {
-	read := &Slice{Service: s.Labels[discoveryv1.LabelServiceName], Ports: make([]Port, 0, len(s.Ports))}
+	read := readSlice(s)
+	for i := range read.Endpoints {
+		read.Endpoints[i].sane()
+	}
+	return read
+}
+
+// readSlice reads one of ours, too, where pods have other names.
+func readSlice(s *discoveryv1.EndpointSlice) *Slice {
+	read := &Slice{Service: s.Labels[discoveryv1.LabelServiceName], Ports: make([]Port, 0, len(s.Ports)), Portless: len(s.Ports) == 0}
 	for _, p := range s.Ports {
 		port := Port{Name: of(p.Name), Protocol: cmp.Or(string(of(p.Protocol)), string(corev1.ProtocolTCP)), Application: of(p.AppProtocol), Number: of(p.Port)}
 		if sanePort(port.Name, port.Protocol, port.Application, port.Number) {
@@ -90,7 +102,7 @@ func readEndpoint(e *discoveryv1.Endpoint) Endpoint {
 	}
 	if len(e.Addresses) > 0 { // the first is the one that counts
 		addr, err := netip.ParseAddr(e.Addresses[0])
-		if err == nil {
+		if err == nil && addr.Zone() == "" {
 			read.Addr = addr.Unmap()
 		}
 	}

@@ -33,21 +33,42 @@ func (s *store[T]) set(o T) (before T, had, taken bool) {
 	return before, had, true
 }
 
-// drop forgets an object that is gone.
-func (s *store[T]) drop(key types.NamespacedName) (before T, had bool) {
+// drop forgets the object of that UID, which is gone. Another that has its name stays: a watch that is late tells of the end
+// of the earlier one when the later one was written already.
+func (s *store[T]) drop(key types.NamespacedName, uid types.UID) (before T, had bool) {
+	if s.gone[key] == uid {
+		delete(s.gone, key)
+	}
 	before, had = s.all[key]
+	if !had || before.GetUID() != uid {
+		var none T
+		return none, false
+	}
 	delete(s.all, key)
-	delete(s.gone, key)
-	return before, had
+	return before, true
 }
 
-// bury forgets an object that we have deleted, also if the watch tells of it once more.
-func (s *store[T]) bury(o T) {
+// displace forgets what there was under the name of an object that is none of these, or is one no more.
+func (s *store[T]) displace(o T) (before T, had bool) {
 	key := keyOf(o)
-	if has, had := s.all[key]; had && has.GetUID() == o.GetUID() {
-		delete(s.all, key)
-		s.gone[key] = o.GetUID()
+	before, had = s.all[key]
+	if !had || versionOf(before) > versionOf(o) {
+		var none T
+		return none, false
 	}
+	return s.drop(key, before.GetUID())
+}
+
+// bury forgets an object that we have deleted, also if the watch tells of it once more, and reports whether it was there.
+func (s *store[T]) bury(o T) bool {
+	key := keyOf(o)
+	has, had := s.all[key]
+	if !had || has.GetUID() != o.GetUID() {
+		return false
+	}
+	delete(s.all, key)
+	s.gone[key] = o.GetUID()
+	return true
 }
 
 // versionOf is a resourceVersion as the number that it is; zero where it is none.

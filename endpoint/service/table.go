@@ -35,9 +35,12 @@ type Table struct {
 	What string
 	// Open returns what to follow. It is called anew where the kind was absent, or is.
 	Open func(context.Context) (Objects, error)
-	// Set takes an object that is there; what it makes of it is its own. Drop is told of one that is gone.
+	// Set takes an object that is there; what it makes of it is its own. Drop is told of one that is gone: of no other that
+	// has its name by then.
 	Set  func(obj runtime.Object)
-	Drop func(types.NamespacedName)
+	Drop func(types.NamespacedName, types.UID)
+	// Verify fails where another cluster answers than the one that is followed, of which nothing is taken. May be nil.
+	Verify func(context.Context) error
 	// Changed is told, without waiting, of a change of State. May be nil.
 	Changed func()
 	// Look is how often it is looked for a kind that is absent.
@@ -47,7 +50,7 @@ type Table struct {
 
 	mu      sync.Mutex
 	state   TableState
-	known   map[types.NamespacedName]struct{}
+	known   map[types.NamespacedName]types.UID
 	restart context.CancelFunc // of what runs now
 }
 
@@ -76,12 +79,10 @@ var backoff = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 1.6, Jitter
 
 // Run follows until ctx ends.
 func (t *Table) Run(ctx context.Context) {
-	t.known = map[types.NamespacedName]struct{}{}
+	t.known = map[types.NamespacedName]types.UID{}
 	doubted := false
 	for ctx.Err() == nil {
-		opening, cancel := context.WithTimeout(ctx, answerTimeout)
-		source, err := t.Open(opening)
-		cancel()
+		source, err := t.open(ctx)
 		pause := min(t.Look, backoff.Cap)
 		switch absent := errors.Is(err, ErrAbsent); {
 		case err == nil:
@@ -126,7 +127,7 @@ func (t *Table) asked(source Objects) *toolscache.ListWatch {
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			timed, cancel := context.WithTimeout(ctx, answerTimeout)
 			defer cancel()
-			list, err := source.List(timed, o)
+			list, err := t.list(timed, source, o)
 			t.learn(ctx, err, false)
 			return list, err
 		},
@@ -137,7 +138,7 @@ func (t *Table) asked(source Objects) *toolscache.ListWatch {
 			}
 			timed, cancel := context.WithTimeout(ctx, most)
 			unanswered := time.AfterFunc(answerTimeout, cancel)
-			w, err := source.Watch(timed, o)
+			w, err := t.watch(timed, source, o)
 			unanswered.Stop()
 			if err != nil {
 				cancel()
@@ -223,41 +224,41 @@ func (t *Table) Add(obj any) error { return t.Update(obj) }
 
 // Update implements cache.ReflectorStore.
 func (t *Table) Update(obj any) error {
-	key, o, err := t.key(obj)
+	key, uid, o, err := t.key(obj)
 	if err != nil {
 		return err
 	}
-	t.known[key] = struct{}{}
+	t.known[key] = uid
 	t.Set(o)
 	return nil
 }
 
 // Delete implements cache.ReflectorStore.
 func (t *Table) Delete(obj any) error {
-	key, _, err := t.key(obj)
+	key, uid, _, err := t.key(obj)
 	if err != nil {
 		return err
 	}
 	delete(t.known, key)
-	t.Drop(key)
+	t.Drop(key, uid)
 	return nil
 }
 
 // Replace implements cache.ReflectorStore. It is called when a list has ended: what is not in it is gone.
 func (t *Table) Replace(all []any, _ string) error {
 	gone := t.known
-	t.known = make(map[types.NamespacedName]struct{}, len(all))
+	t.known = make(map[types.NamespacedName]types.UID, len(all))
 	for _, obj := range all {
-		key, o, err := t.key(obj)
+		key, uid, o, err := t.key(obj)
 		if err != nil {
 			return err
 		}
-		t.known[key] = struct{}{}
+		t.known[key] = uid
 		delete(gone, key)
 		t.Set(o)
 	}
-	for key := range gone {
-		t.Drop(key)
+	for key, uid := range gone {
+		t.Drop(key, uid)
 	}
 	t.mu.Lock()
 	first := !t.state.Synced
@@ -272,14 +273,14 @@ func (t *Table) Replace(all []any, _ string) error {
 // Resync implements cache.ReflectorStore.
 func (*Table) Resync() error { return nil }
 
-func (t *Table) key(obj any) (types.NamespacedName, runtime.Object, error) {
+func (t *Table) key(obj any) (types.NamespacedName, types.UID, runtime.Object, error) {
 	o, ok := obj.(runtime.Object)
 	if !ok {
-		return types.NamespacedName{}, nil, fmt.Errorf("following %s: got %T", t.What, obj)
+		return types.NamespacedName{}, "", nil, fmt.Errorf("following %s: got %T", t.What, obj)
 	}
 	m, err := meta.Accessor(o)
 	if err != nil {
-		return types.NamespacedName{}, nil, fmt.Errorf("following %s: %w", t.What, err)
+		return types.NamespacedName{}, "", nil, fmt.Errorf("following %s: %w", t.What, err)
 	}
-	return types.NamespacedName{Namespace: m.GetNamespace(), Name: m.GetName()}, o, nil
+	return types.NamespacedName{Namespace: m.GetNamespace(), Name: m.GetName()}, m.GetUID(), o, nil
 }

@@ -32,7 +32,7 @@ func (l *Local) WroteService(s *corev1.Service) {
 		kept.ManagedFields = nil
 		before, _, told = l.services.set(kept)
 	} else {
-		before, told = l.services.drop(key)
+		before, told = l.services.displace(s)
 	}
 	l.file(key)
 	l.mu.Unlock()
@@ -41,7 +41,7 @@ func (l *Local) WroteService(s *corev1.Service) {
 		l.toldService(key, s)
 	}
 	if exported && (!there || backed != problem) {
-		l.changed(Key{Import: true, Namespace: key.Namespace, Name: key.Name})
+		l.changed(importOf(key))
 	}
 }
 
@@ -60,9 +60,13 @@ func (l *Local) matters(s *corev1.Service) bool {
 	return slices.ContainsFunc(s.Status.Conditions, func(c metav1.Condition) bool { return c.Type == ConditionFederated })
 }
 
-func (l *Local) dropService(key types.NamespacedName) {
+func (l *Local) dropService(key types.NamespacedName, uid types.UID) {
 	l.mu.Lock()
-	s, had := l.services.drop(key)
+	s, had := l.services.drop(key, uid)
+	if _, another := l.services.all[key]; another {
+		l.mu.Unlock()
+		return
+	}
 	_, exported := l.exports.all[key]
 	delete(l.backs, key)
 	l.file(key)
@@ -71,7 +75,7 @@ func (l *Local) dropService(key types.NamespacedName) {
 		l.toldService(key, s)
 	}
 	if exported {
-		l.changed(Key{Import: true, Namespace: key.Namespace, Name: key.Name})
+		l.changed(importOf(key))
 	}
 }
 
@@ -116,7 +120,7 @@ func (l *Local) setSlice(o runtime.Object) {
 func (l *Local) WroteSlice(s *discoveryv1.EndpointSlice) {
 	key, ok := KeyOf(s)
 	if !ok {
-		l.dropSlice(keyOf(s))
+		l.lose(func() (*discoveryv1.EndpointSlice, bool) { return l.slices.displace(s) })
 		return
 	}
 	s = s.DeepCopy()
@@ -140,12 +144,28 @@ func (l *Local) WroteSlice(s *discoveryv1.EndpointSlice) {
 	if !taken {
 		return
 	}
-	l.changed(key)
+	l.toldSlice(key, before, s)
 	if had {
 		if old, _ := KeyOf(before); old != key {
-			l.changed(old)
+			l.toldSlice(old, before, nil)
 		}
 	}
+}
+
+// toldSlice tells of a slice of a key that is another, where there is one. What an export says matters to the slices of the
+// other clusters.
+func (l *Local) toldSlice(key Key, before, after *discoveryv1.EndpointSlice) {
+	l.changed(key)
+	if key.Import && sourceText(before) != sourceText(after) {
+		l.changed(key.Whole())
+	}
+}
+
+func sourceText(s *discoveryv1.EndpointSlice) string {
+	if s == nil {
+		return ""
+	}
+	return s.Annotations[SourceAnnotation]
 }
 
 // unfile is called with l.mu held.
@@ -162,27 +182,33 @@ func (l *Local) unfile(s *discoveryv1.EndpointSlice) {
 	}
 }
 
-func (l *Local) dropSlice(name types.NamespacedName) {
+func (l *Local) dropSlice(name types.NamespacedName, uid types.UID) {
+	l.lose(func() (*discoveryv1.EndpointSlice, bool) { return l.slices.drop(name, uid) })
+}
+
+// lose takes the slice that forget forgets, if there is one, off what it was made for.
+func (l *Local) lose(forget func() (*discoveryv1.EndpointSlice, bool)) {
 	l.mu.Lock()
-	s, had := l.slices.drop(name)
+	s, had := forget()
 	if had {
 		l.unfile(s)
 	}
 	l.mu.Unlock()
 	if had {
 		key, _ := KeyOf(s)
-		l.changed(key)
+		l.toldSlice(key, s, nil)
 	}
 }
 
 // DeletedSlice tells of a slice that was deleted.
 func (l *Local) DeletedSlice(s *discoveryv1.EndpointSlice) {
 	l.mu.Lock()
-	l.slices.bury(s)
-	l.unfile(s)
+	if l.slices.bury(s) {
+		l.unfile(s)
+	}
 	l.mu.Unlock()
 	key, _ := KeyOf(s)
-	l.changed(key)
+	l.toldSlice(key, s, nil)
 }
 
 func (l *Local) setNamespace(o runtime.Object) {
@@ -209,30 +235,6 @@ func (l *Local) dropNamespace(name string) {
 	l.mu.Unlock()
 }
 
-func (l *Local) setImport(o runtime.Object) {
-	if im := read[mcs.ServiceImport](o); im != nil {
-		l.WroteImport(im)
-	}
-}
-
-// WroteImport tells of an import as it was written, or watched.
-func (l *Local) WroteImport(im *mcs.ServiceImport) {
-	im.ManagedFields = nil
-	l.mu.Lock()
-	_, _, taken := l.imports.set(im)
-	l.mu.Unlock()
-	if taken {
-		l.changed(Key{Import: true, Namespace: im.Namespace, Name: im.Name})
-	}
-}
-
-func (l *Local) dropImport(key types.NamespacedName) {
-	l.mu.Lock()
-	l.imports.drop(key)
-	l.mu.Unlock()
-	l.changed(Key{Import: true, Namespace: key.Namespace, Name: key.Name})
-}
-
 // DeletedImport tells of an import that was deleted.
 func (l *Local) DeletedImport(im *mcs.ServiceImport) {
 	l.mu.Lock()
@@ -240,26 +242,43 @@ func (l *Local) DeletedImport(im *mcs.ServiceImport) {
 	l.mu.Unlock()
 }
 
-func (l *Local) setExport(o runtime.Object) {
-	if e := read[mcs.ServiceExport](o); e != nil {
-		l.WroteExport(e)
-	}
-}
+// WroteImport tells of an import as it was written, or watched.
+func (l *Local) WroteImport(im *mcs.ServiceImport) { wrote(l, &l.imports, im) }
 
 // WroteExport tells of an export as it was written, or watched.
-func (l *Local) WroteExport(e *mcs.ServiceExport) {
-	e.ManagedFields = nil
+func (l *Local) WroteExport(e *mcs.ServiceExport) { wrote(l, &l.exports, e) }
+
+// wrote takes over an import or an export, unless a later one of it is known, and tells of what it stands for.
+func wrote[T metav1.Object](l *Local, all *store[T], o T) {
+	o.SetManagedFields(nil)
 	l.mu.Lock()
-	_, _, taken := l.exports.set(e)
+	_, _, taken := all.set(o)
 	l.mu.Unlock()
 	if taken {
-		l.changed(Key{Import: true, Namespace: e.Namespace, Name: e.Name})
+		l.changed(importOf(keyOf(o)))
 	}
 }
 
-func (l *Local) dropExport(key types.NamespacedName) {
-	l.mu.Lock()
-	l.exports.drop(key)
-	l.mu.Unlock()
-	l.changed(Key{Import: true, Namespace: key.Namespace, Name: key.Name})
+// dropping forgets imports, or exports, that are gone, and tells of what they stood for.
+func dropping[T metav1.Object](l *Local, all *store[T]) func(types.NamespacedName, types.UID) {
+	return func(key types.NamespacedName, uid types.UID) {
+		l.mu.Lock()
+		all.drop(key, uid)
+		l.mu.Unlock()
+		l.changed(importOf(key))
+	}
+}
+
+// reading hands on those objects of a watch that can be read.
+func reading[T any](take func(*T)) func(runtime.Object) {
+	return func(o runtime.Object) {
+		if typed := read[T](o); typed != nil {
+			take(typed)
+		}
+	}
+}
+
+// importOf is the key of an import, which is also that of the exports that it is made of.
+func importOf(name types.NamespacedName) Key {
+	return Key{Import: true, Namespace: name.Namespace, Name: name.Name}
 }

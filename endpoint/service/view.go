@@ -67,7 +67,7 @@ func (v *View) SetSlice(key types.NamespacedName, s *Slice) (changed []string) {
 	n := v.in(key.Namespace)
 	defer v.tidy(key.Namespace)
 	before := n.slices[key.Name]
-	if before != nil && s != nil && before.Service == s.Service && slices.Equal(before.Ports, s.Ports) && slices.Equal(before.Endpoints, s.Endpoints) {
+	if before != nil && s != nil && before.Service == s.Service && before.Portless == s.Portless && slices.Equal(before.Ports, s.Ports) && slices.Equal(before.Endpoints, s.Endpoints) {
 		return nil
 	}
 	if before != nil {

@@ -156,7 +156,7 @@ func (c *calicoObject) object(what metav1.TypeMeta) Object {
 	}
 	for name, value := range c.Metadata.Annotations {
 		if kept(name) {
-			o.Annotations = map[string]string{name: value}
+			o.Annotations = map[string]string{name: value[:min(len(value), mostAnnotation)]}
 		}
 	}
 	for _, p := range c.Spec.Ports {

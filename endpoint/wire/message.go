@@ -43,14 +43,14 @@ func fields(message []byte, read func(number protowire.Number, b []byte, n uint6
 	return nil
 }
 
-// entry reads a map's entry.
-func entry(message []byte) (key, value string, err error) {
+// entry reads a map's entry. They are parts of the message.
+func entry(message []byte) (key, value []byte, err error) {
 	err = fields(message, func(number protowire.Number, b []byte, _ uint64) error {
 		switch number {
 		case 1:
-			key = string(b)
+			key = b
 		case 2:
-			value = string(b)
+			value = b
 		}
 		return nil
 	})

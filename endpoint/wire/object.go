@@ -50,6 +50,10 @@ const (
 	AWSPodIPs = "vpc.amazonaws.com/pod-ips"
 )
 
+// mostAnnotation is how many bytes of one are kept: more addresses than a pod has. Anybody who makes pods can write one of
+// 256 KiB.
+const mostAnnotation = 1024
+
 func kept(annotation string) bool {
 	switch annotation {
 	case CNIPodIP, CNIPodIPs, AWSPodIPs, metav1.InitialEventsAnnotationKey:

@@ -49,15 +49,15 @@ func (o *Object) readMeta(number protowire.Number, b []byte, _ uint64) error {
 		return err
 	case 11:
 		name, value, err := entry(b)
-		o.Own = append(o.Own, index.Label{Name: name, Value: value})
+		o.Own = append(o.Own, index.Label{Name: string(name), Value: string(value)})
 		return err
 	case 12:
 		name, value, err := entry(b)
-		if kept(name) {
+		if kept(string(name)) {
 			if o.Annotations == nil {
 				o.Annotations = map[string]string{}
 			}
-			o.Annotations[name] = value
+			o.Annotations[string(name)] = string(value[:min(len(value), mostAnnotation)])
 		}
 		return err
 	}

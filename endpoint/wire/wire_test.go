@@ -147,6 +147,18 @@ func check(t *testing.T, want *wire.Object, message []byte) {
 	}
 }
 
+// TestKeepsLittleOfALongAnnotation: anybody who makes pods can write one, and each is held until a list has ended.
+func TestKeepsLittleOfALongAnnotation(t *testing.T) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Annotations: map[string]string{wire.CNIPodIPs: "10.4.0.1," + strings.Repeat(",", 250_000)}}}
+	got, _, err := wire.Decoder().Decode(write(t, pod, wire.KindPod), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept := got.(*wire.Object).Annotations[wire.CNIPodIPs]; len(kept) > 1024 || !strings.HasPrefix(kept, "10.4.0.1,,") { //nolint:forcetypeassert // the test fails otherwise, as it should
+		t.Errorf("%d bytes are kept: %.20q", len(kept), kept)
+	}
+}
+
 func TestReadsLists(t *testing.T) {
 	list := corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: "42", Continue: "more", RemainingItemCount: new(int64(7))}}
 	for seed := range int64(3) {

@@ -172,6 +172,23 @@
 //	  an author of EndpointSets has one more object written than is looked at
 //	    policy of authors: how many are looked at (internal/authors/authors.go)
 //	    policy of authors: all of them are looked at (internal/authors/authors.go)
+//	  an author of FederatedNetworkPolicies deletes one that closes pods
+//	    policy of authors: deleting counts (internal/authors/authors.go)
+//	  an author of FederatedNetworkPolicies takes a target away
+//	    policy of authors: the spec before counts (internal/authors/authors.go)
+//	  an author of EndpointSets takes an output away
+//	    policy of authors: what is in the spec no more (internal/authors/authors.go)
+//	  an author of EndpointSets has the last output that is looked at removed
+//	    policy of authors: all that is removed is looked at (internal/authors/authors.go)
+//	  an author of EndpointSets has the garbage collector delete one
+//	    policy of authors: other owners count (internal/authors/authors.go)
+//	    policy of authors: with other owners all goes (internal/authors/authors.go)
+//	  an author of EndpointSets changes more at once than can be looked at
+//	    policy of authors: how often is asked (internal/authors/authors.go)
+//	  an author of EndpointSets says that one was applied
+//	    a status is not for authors (config/crd/hawser.io_endpointsets.yaml)
+//	  an author of FederatedNetworkPolicies says that one was applied
+//	    a status is not for authors (config/crd/hawser.io_federatednetworkpolicies.yaml)
 //
 //	by a thief
 //	  of any token shows it to another cluster

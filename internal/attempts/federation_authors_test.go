@@ -46,6 +46,14 @@ var federationAuthors = map[string]func(*testing.T, *world){
 		return []v1alpha1.EndpointOutput{{Name: "a", ConfigMap: &v1alpha1.ConfigMapOutput{Namespace: w.other}}}
 	}), written("", "configmaps")),
 	"an author of EndpointSets has one more object written than is looked at": hasWrittenMore,
+	"an author of FederatedNetworkPolicies deletes one that closes pods":      deletesWhatCloses,
+	"an author of FederatedNetworkPolicies takes a target away":               takesTargetAway,
+	"an author of EndpointSets takes an output away":                          takesOutputAway,
+	"an author of EndpointSets has the last output that is looked at removed": takesLastAway,
+	"an author of EndpointSets has the garbage collector delete one":          hasItCollected,
+	"an author of EndpointSets changes more at once than can be looked at":    changesTooMuch,
+	"an author of EndpointSets says that one was applied":                     saysApplied(func(w *world) client.Object { return setOf(elsewhere(1))(w) }),
+	"an author of FederatedNetworkPolicies says that one was applied":         saysApplied(policyOf(v1alpha1.TargetNetworkPolicy)),
 }
 
 // right is to one kind of object.

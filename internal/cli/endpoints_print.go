@@ -117,3 +117,10 @@ func since(because []query.Label, wide bool) string {
 	}
 	return "; because " + strings.Join(parts, ", ")
 }
+
+// warn tells of what can be read, and is hardly meant so.
+func (d *deps) warn(warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintf(d.err, "%s %s\n", d.paint(warn, "Warning:"), shown(w))
+	}
+}

@@ -50,6 +50,7 @@ func (d *deps) askSelf(ctx context.Context, here *cluster, fleet contributors, e
 		group.Go(func() { d.followSelf(following, here, fleet, &expected[i], own, catalog) })
 	}
 	d.awaitListed(ctx, catalog, expected, changed)
+	catalog.Review()
 	a, err := query.Ask(catalog, q)
 	if err != nil {
 		return a, err

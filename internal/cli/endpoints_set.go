@@ -10,7 +10,6 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/query"
-	"github.com/hawser-io/hawser/selector"
 )
 
 func newEndpointsSet(d *deps) *cobra.Command {
@@ -19,11 +18,14 @@ func newEndpointsSet(d *deps) *cobra.Command {
 		Use:   "set NAME",
 		Short: "Print the endpoints that are in an EndpointSet",
 		Long: `Print the endpoints that the selector of an EndpointSet matches in its clusters, as they are now. What was
-made of them is in the status of the EndpointSet.
+made of them is in the status of the EndpointSet. Where its selector cannot be read, these are the endpoints
+of the one that was read last, as for the manager, and stderr says so: that takes the right to list what was
+made.
 
 ` + aboutAsking + `
 
--o json prints what that of hawser endpoints eval does, and set.`,
+-o json prints what that of hawser endpoints eval does, and set and warnings. Selector is the one that was
+evaluated.`,
 		Example: `  hawser endpoints set web
   hawser endpoints set web --cluster alpha -o wide`,
 		Args:              cobra.ExactArgs(1),
@@ -42,6 +44,8 @@ made of them is in the status of the EndpointSet.
 type SetEvaluated struct {
 	Evaluated
 	Set string `json:"set"`
+	// Warnings are of what can be read, and is hardly meant so.
+	Warnings []string `json:"warnings"`
 }
 
 func (d *deps) endpointsOfSet(ctx context.Context, name string, f askFlags) error {
@@ -49,31 +53,37 @@ func (d *deps) endpointsOfSet(ctx context.Context, name string, f askFlags) erro
 	if err != nil {
 		return err
 	}
-	var set v1alpha1.EndpointSet
-	err = here.Client.Get(ctx, client.ObjectKey{Name: name}, &set)
+	var es v1alpha1.EndpointSet
+	err = here.Client.Get(ctx, client.ObjectKey{Name: name}, &es)
 	switch {
 	case apierrors.IsNotFound(err) && !isMissingKind(err):
 		return fmt.Errorf("there is no EndpointSet %q: kubectl get endpointsets lists them", name)
 	case err != nil:
 		return d.unanswered(remoteFlags{}, here, fmt.Errorf("reading EndpointSet %q: %w", name, err))
 	}
-	if _, err := selector.Parse(set.Spec.Selector); err != nil {
-		return fmt.Errorf("EndpointSet %q matches nothing: spec.selector: %s", name, query.Explain(err))
-	}
-	from, a, err := d.askEndpoints(ctx, here, f, query.Question{Selectors: []string{set.Spec.Selector}, Cluster: f.cluster})
+	known, err := d.readSet(ctx, here, &es)
 	if err != nil {
 		return d.unanswered(remoteFlags{}, here, err)
 	}
-	a = a.Within(set.Spec.Clusters)
+	if known.selector == nil {
+		return fmt.Errorf("EndpointSet %q: %s", name, known.why)
+	}
+	from, a, err := d.askEndpoints(ctx, here, f, query.Question{Selectors: []string{known.text}, Cluster: f.cluster})
+	if err != nil {
+		return d.unanswered(remoteFlags{}, here, err)
+	}
+	a = a.Within(es.Spec.Clusters)
+	a.AddGaps(known.refused...)
 	switch f.output {
 	case formatJSON, formatYAML:
-		err = encode(d.out, f.output, SetEvaluated{Evaluated{answered(from, a), set.Spec.Selector, a.Endpoints}, name})
+		err = encode(d.out, f.output, SetEvaluated{Evaluated{answered(from, a), known.text, a.Endpoints}, name, append([]string{}, known.warnings...)})
 	default:
-		fmt.Fprintf(d.out, "Endpoints in EndpointSet %q (selector %s):\n", name, quoted(set.Spec.Selector))
+		fmt.Fprintf(d.out, "Endpoints in EndpointSet %q (selector %s):\n", name, quoted(known.text))
 		d.printEndpoints(a.Endpoints, f.output == formatWide)
 	}
 	if err != nil {
 		return err
 	}
+	d.warn(known.warnings)
 	return d.tellGaps(a.Gaps)
 }

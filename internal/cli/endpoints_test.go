@@ -281,9 +281,11 @@ See ` + "`hawser endpoints eval --help`.\n", Code: exitUsage}},
 		}
 	})
 	t.Run("addresses", func(t *testing.T) { f.checkAddresses(t) })
+	t.Run("sets that cannot be read", func(t *testing.T) { f.askForBrokenSets(t) })
 
 	// What is missing is named, in the words of calicoq, and changes the exit code.
 	f.pod("alpha", "outside", "10.5.0.9", "app=web")
+	f.pod("primary", "twin", "10.4.0.1", "app=twin")
 	f.make(f.here, &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "dead"}, Spec: v1alpha1.RemoteClusterSpec{
 		Server: "https://127.0.0.1:1", Auth: v1alpha1.Auth{Type: v1alpha1.AuthBearerToken}, Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}, EndpointCIDRs: []string{"10.6.0.0/16"},
 	}})
@@ -293,6 +295,7 @@ See ` + "`hawser endpoints eval --help`.\n", Code: exitUsage}},
 			t.Errorf("exit code %d, and it prints\n%s", got.Code, got.Out)
 		}
 		wantText(t, "stderr", got.Err, "The following problems were encountered connecting to the remote clusters\nwhich may have resulted in incomplete data:\n",
+			"-  RemoteCluster(alpha): addresses that other clusters have, too, as 10.4.0.1 of pod SHOP/web-1 and of pod SHOP/twin in cluster HOME\n",
 			"-  RemoteCluster(alpha): addresses outside of spec.endpointCIDRs, as 10.5.0.9 of pod SHOP/outside\n", "-  RemoteCluster(dead): connection to remote cluster failed: ")
 	})
 	t.Run("the manager", func(t *testing.T) { f.askTheManager(t) })
@@ -322,6 +325,8 @@ func (f *field) askTheManager(t *testing.T) {
 	if e.From != fromManager || e.Endpoints[1].ID != "alpha/node-1/k8s/"+f.namespace+".web-2/eth0" || e.Clusters[0].Replica != "hawser-0" {
 		t.Errorf("the manager's answer is %+v", e)
 	}
+
+	f.askForABrokenSetAsSomebody(t, viewer)
 
 	self := f.run("endpoints", "eval", strings.ReplaceAll(f.scoped(`app == "web"`), "SHOP", f.namespace), "--from", "self", "-o", "json")
 	var by Evaluated

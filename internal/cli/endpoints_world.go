@@ -14,7 +14,6 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/policy"
 	"github.com/hawser-io/hawser/endpoint/query"
-	"github.com/hawser-io/hawser/selector"
 )
 
 // contributors is the clusters that endpoints may be taken from.
@@ -90,13 +89,15 @@ func (d *deps) world(ctx context.Context, here *cluster, f contributors) (query.
 		}
 	}
 	query.SortPolicies(w.Policies)
-	for _, s := range sets.Items {
-		parsed, err := selector.Parse(s.Spec.Selector)
+	for i := range sets.Items {
+		known, err := d.readSet(ctx, here, &sets.Items[i])
 		if err != nil {
-			gaps = append(gaps, query.Gap{Object: "EndpointSet(" + s.Name + ")", Reason: v1alpha1.ReasonSpecInvalid, Message: "spec.selector: " + err.Error()})
-			continue
+			return w, nil, err
 		}
-		w.Sets = append(w.Sets, query.Set{Name: s.Name, Selector: parsed, Clusters: s.Spec.Clusters})
+		gaps = append(gaps, known.refused...)
+		if known.selector != nil {
+			w.Sets = append(w.Sets, query.Set{Name: sets.Items[i].Name, Selector: known.selector, Clusters: sets.Items[i].Spec.Clusters})
+		}
 	}
 	slices.SortFunc(w.Sets, func(a, b query.Set) int { return strings.Compare(a.Name, b.Name) })
 	return w, gaps, nil
@@ -111,7 +112,7 @@ func compilePolicy(p *v1alpha1.FederatedNetworkPolicy, local policy.Local) (*pol
 	}
 	const rule = ": the rule allows nothing"
 	_, refused := plan.For(&p.Spec)
-	return plan, append(policyGaps(p, err, v1alpha1.ReasonSpecInvalid, rule), policyGaps(p, refused, policy.ReasonNotExpressible, rule)...)
+	return plan, append(policyGaps(p, err, v1alpha1.ReasonSpecInvalid, rule), policyGaps(p, refused, v1alpha1.ReasonNotExpressible, rule)...)
 }
 
 func policyGaps(p *v1alpha1.FederatedNetworkPolicy, err error, reason, so string) []query.Gap {

@@ -27,7 +27,7 @@ func TestWhatATargetRefusesIsAGap(t *testing.T) {
 	if !strings.HasPrefix(gaps[0].Message, "spec.ingress[1].source.selector: ") || gaps[0].Reason != v1alpha1.ReasonSpecInvalid {
 		t.Errorf("of the rule that cannot be read it says %+v", gaps[0])
 	}
-	if !strings.HasPrefix(gaps[1].Message, "spec.ingress[0].source") || gaps[1].Reason != policy.ReasonNotExpressible {
+	if !strings.HasPrefix(gaps[1].Message, "spec.ingress[0].source") || gaps[1].Reason != v1alpha1.ReasonNotExpressible {
 		t.Errorf("of the rule that the target cannot express it says %+v", gaps[1])
 	}
 }

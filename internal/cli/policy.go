@@ -122,9 +122,7 @@ func (d *deps) explainPolicy(ctx context.Context, namespace, name string, f askF
 	if err != nil {
 		return err
 	}
-	for _, w := range warnings {
-		fmt.Fprintf(d.err, "%s %s\n", d.paint(warn, "Warning:"), shown(w))
-	}
+	d.warn(warnings)
 	return d.tellGaps(a.Gaps)
 }
 

@@ -78,6 +78,9 @@ func TestAPolicyThatWasWeakenedIsNone(t *testing.T) {
 		"leaves updates out": func(s *admissionv1.ValidatingAdmissionPolicySpec) {
 			s.MatchConstraints.ResourceRules[0].Operations = []admissionv1.OperationType{"CREATE"}
 		},
+		"leaves deleting out": func(s *admissionv1.ValidatingAdmissionPolicySpec) {
+			s.MatchConstraints.ResourceRules[0].Operations = []admissionv1.OperationType{"CREATE", "UPDATE"}
+		},
 		"leaves some out by a filter": func(s *admissionv1.ValidatingAdmissionPolicySpec) { s.MatchConditions[0].Expression = "false" },
 		"lets pass what it cannot do": func(s *admissionv1.ValidatingAdmissionPolicySpec) { s.FailurePolicy = new(admissionv1.Ignore) },
 	} {

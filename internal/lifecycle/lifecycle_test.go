@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,7 +148,7 @@ func TestAReleaseWhoseRemoteIsGone(t *testing.T) {
 	spoke.install(entered)
 	token, _ := mortalToken(spoke)
 	at := spoke.cluster.Server
-	hub.install(strings.Replace(entering(at, spoke.cluster.CA(), token), "bearerToken: "+token, "existingSecret: true", 1) + "crds: {upgrade: false}\n")
+	hub.install(strings.Replace(entering(at, spoke.cluster.CA(), token), "bearerToken: "+token, "existingSecret: true", 1) + "crds: {upgrade: false}\nendpoints: {enabled: true}\n")
 	input := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName("spoke"), Labels: map[string]string{v1alpha1.CredentialsLabel: "true"}},
 		StringData: map[string]string{v1alpha1.BearerTokenKey: token},
@@ -168,12 +169,21 @@ func TestAReleaseWhoseRemoteIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	federated := hub.federate()
+
 	spoke.cluster.Stop(t)
 	t.Cleanup(func() { spoke.cluster.Start(t) })
 	hub.uninstall()
 	manager.kill()
-	// What a person wrote stays, and with it the server that it may be shown to.
-	asBefore(t, hub.cluster, hub.before, "secrets hawser/hawser-cluster-spoke", "secrets hawser/hawser-binding-spoke", "remoteclusters.hawser.io /found")
+	// What a person wrote stays, and with it the server that it may be shown to, and what was made of endpoints.
+	written := []string{"secrets hawser/hawser-cluster-spoke", "secrets hawser/hawser-binding-spoke", "remoteclusters.hawser.io /found"}
+	hub.holds(federated...)
+	asBefore(t, hub.cluster, hub.before, slices.Concat(written, federated)...)
+	// The command of docs/endpoints.md.
+	if out, err := hub.cluster.Kubectl(t.Context(), "", "delete", "endpointsets,federatednetworkpolicies", "--all", "--all-namespaces"); err != nil {
+		t.Errorf("kubectl delete: %v\n%s", err, out)
+	}
+	asBefore(t, hub.cluster, hub.before, written...)
 	if out, err := hub.cluster.Kubectl(t.Context(), "", "delete", "remoteclusters", "--selector", v1alpha1.InventoryLabel); err != nil || !strings.Contains(out, `"found" deleted`) {
 		t.Errorf("kubectl delete: %v\n%s", err, out)
 	}
@@ -184,4 +194,46 @@ func TestAReleaseWhoseRemoteIsGone(t *testing.T) {
 	spoke.cluster.Start(t)
 	spoke.uninstall()
 	asBefore(t, spoke.cluster, spoke.before)
+}
+
+// federate closes pods by a set and by a policy, and returns what is there of it then.
+func (s *side) federate() []string {
+	s.Helper()
+	es := &v1alpha1.EndpointSet{ObjectMeta: metav1.ObjectMeta{Name: "web"}}
+	es.Spec.Selector, es.Spec.Clusters.Local = "all()", true
+	es.Spec.Outputs = []v1alpha1.EndpointOutput{{Name: "in", NetworkPolicy: &v1alpha1.NetworkPolicyOutput{Namespace: metav1.NamespaceDefault, Types: []v1alpha1.PolicyType{v1alpha1.PolicyTypeIngress}}}}
+	p := &v1alpha1.FederatedNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "shop"}}
+	p.Spec.Clusters.Local, p.Spec.Ingress = true, []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Nets: []string{"192.0.2.0/24"}}}}
+	for _, o := range []client.Object{es, p} {
+		if err := s.admin.Create(s.Context(), o); err != nil {
+			s.Fatal(err)
+		}
+	}
+	all := []string{
+		"endpointsets.hawser.io /web", "networkpolicies.networking.k8s.io default/web-in", "networkpolicies.networking.k8s.io default/web-in-hub", // with its node
+		"federatednetworkpolicies.hawser.io default/shop", "networkpolicies.networking.k8s.io default/shop.closed", "networkpolicies.networking.k8s.io default/shop.rules",
+	}
+	fleettest.Eventually(s, patience, func() error { return s.lacks(all) })
+	return all
+}
+
+// holds fails the test where something is not there.
+func (s *side) holds(all ...string) {
+	s.Helper()
+	if err := s.lacks(all); err != nil {
+		s.Error(err)
+	}
+}
+
+func (s *side) lacks(all []string) error {
+	now, err := list(s.T, s.cluster)
+	if err != nil {
+		return err
+	}
+	for _, object := range all {
+		if !now[object] {
+			return fmt.Errorf("%s is not there", object)
+		}
+	}
+	return nil
 }

@@ -161,8 +161,8 @@ func (f *federation) setUpLeader(mgr ctrl.Manager) (err error) {
 		return fmt.Errorf("setting up what is made of endpoints: %w", err)
 	}
 	authors, local := guard.Federation(mgr.GetAPIReader(), clock.RealClock{}), f.options.ClusterName
-	sets := &endpointset.LeaderReconciler{Client: mgr.GetClient(), Leader: leader, Objects: objects, Local: local, Guard: authors}
-	policies := &federatednetworkpolicy.LeaderReconciler{Client: mgr.GetClient(), Leader: leader, Objects: objects, Local: local, Guard: authors}
+	sets := &endpointset.LeaderReconciler{Client: mgr.GetClient(), Leader: leader, Objects: objects, Local: local, Followed: f.catalog, Guard: authors}
+	policies := &federatednetworkpolicy.LeaderReconciler{Client: mgr.GetClient(), Leader: leader, Objects: objects, Local: local, Followed: f.catalog, Guard: authors}
 	if err := sets.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the controller of EndpointSets: %w", err)
 	}

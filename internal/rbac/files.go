@@ -44,7 +44,7 @@ func authorsYAML() ([]byte, error) {
 	var head strings.Builder
 	comment(&head, strings.Replace(generated, "internal/rbac", "internal/authors", 1))
 	head.WriteString("#\n")
-	comment(&head, "Whoever writes an EndpointSet or a FederatedNetworkPolicy needs the rights to create and update what Hawser makes of it: "+
-		"nobody has an object written that they could not write themselves. The manager makes nothing of these objects as long as this is not in force.")
+	comment(&head, "Whoever writes an EndpointSet or a FederatedNetworkPolicy needs the rights to create and update what Hawser makes of it, "+
+		"and whoever takes that away the right to delete it: nobody has an object written or removed that they could not write or remove themselves. The manager makes nothing of these objects as long as this is not in force.")
 	return append([]byte(head.String()), bytes.TrimPrefix(text, []byte("---\n"))...), nil
 }

@@ -99,3 +99,21 @@ func TestEveryRuleIsNarrowAndSaysWhy(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyElseSaysWhatWasApplied holds the statuses by which what was made is kept in step, also where the policy of
+// package authors is not in force, to the manager's own role.
+func TestNobodyElseSaysWhatWasApplied(t *testing.T) {
+	var may []string
+	for _, f := range rbac.Features() {
+		for _, r := range f.Roles {
+			for _, rule := range r.Rules {
+				if slices.Contains(rule.Resources, "endpointsets/status") || slices.Contains(rule.Resources, "federatednetworkpolicies/status") {
+					may = append(may, f.Name+" "+r.Name)
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"endpoints hawser-federation"}, may); diff != "" {
+		t.Errorf("roles that write these statuses (-want +got):\n%s", diff)
+	}
+}

@@ -19,8 +19,10 @@ type Set struct {
 	Item *publish.Item
 	// Base are the objects that are of no cluster.
 	Base []client.Object
-	// Refused and Warned are what there is to say of the spec.
+	// Refused and Warned are what there is to say of the spec. Narrow is the selector, where it should not match
+	// everything that there is: that is not to be seen here.
 	Refused, Warned []publish.Statement
+	Narrow          []publish.Narrow
 }
 
 // KeyOf is the key of a set of that name.
@@ -30,10 +32,10 @@ func KeyOf(name string) publish.Key { return publish.Key{Kind: publish.EndpointS
 // one in the spec cannot be read.
 func Read(es *v1alpha1.EndpointSet, last string) Set {
 	s := Set{Base: base(es)}
-	parsed, err := parse(es.Spec.Selector)
+	parsed, err := Selector(es.Spec.Selector)
 	if err != nil {
 		s.Refused = append(s.Refused, unreadable(err, last))
-		if parsed, err = parse(last); last == "" || err != nil {
+		if parsed, err = Selector(last); last == "" || err != nil {
 			parsed = nil
 		}
 	}
@@ -44,10 +46,14 @@ func Read(es *v1alpha1.EndpointSet, last string) Set {
 	if parsed == nil {
 		return s
 	}
+	if !parsed.MatchesEverything() { // or it is all(), or warned of
+		s.Narrow = []publish.Narrow{{Field: "spec.selector", Selector: parsed}}
+	}
 	outputs := es.DeepCopy()
 	s.Item = &publish.Item{
 		Key: KeyOf(es.Name), Generation: es.Generation, Scope: es.Spec.Clusters, Staleness: es.Spec.Staleness, Known: es.Status.Clusters,
 		Owner:     Owner(es),
+		Places:    Places(es),
 		Selectors: []*selector.Selector{parsed},
 		Render:    func(r publish.Request) (publish.Rendered, error) { return render(outputs, parsed.String(), r) },
 	}
@@ -59,7 +65,8 @@ func Owner(es *v1alpha1.EndpointSet) metav1.OwnerReference {
 	return metav1.OwnerReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: publish.EndpointSet, Name: es.Name, UID: es.UID}
 }
 
-func parse(text string) (*selector.Selector, error) {
+// Selector reads the selector of a set.
+func Selector(text string) (*selector.Selector, error) {
 	s, err := selector.Parse(text)
 	if err == nil && s.UsesGlobal() {
 		return nil, errors.New("global() is allowed in the namespaceSelector of a policy only: for what is in no namespace, write !has(" + selector.NamespaceLabel + ")")
@@ -79,7 +86,7 @@ func unreadable(err error, last string) publish.Statement {
 	if errors.As(err, &syntax) {
 		text += "\n" + syntax.Caret()
 	}
-	return publish.Statement{Reason: publish.ReasonSelectorInvalid, Message: text}
+	return publish.Statement{Reason: v1alpha1.ReasonSelectorInvalid, Message: text}
 }
 
 // warnings are of selectors that are hardly meant as they are written.
@@ -87,9 +94,9 @@ func warnings(s *selector.Selector) []publish.Statement {
 	switch {
 	case s == nil:
 	case s.MatchesNothing():
-		return []publish.Statement{{Reason: publish.ReasonSelectsNothing, Message: fmt.Sprintf("spec.selector: %s matches nothing, whatever labels there are", s)}}
+		return []publish.Statement{{Reason: v1alpha1.ReasonSelectsNothing, Message: fmt.Sprintf("spec.selector: %s matches nothing, whatever labels there are", s)}}
 	case s.MatchesEverything() && s.String() != selector.All().String():
-		return []publish.Statement{{Reason: publish.ReasonSelectsEverything, Message: fmt.Sprintf("spec.selector: %s matches every endpoint of the clusters, whatever its labels: if that is meant, write all()", s)}}
+		return []publish.Statement{{Reason: v1alpha1.ReasonSelectsEverything, Message: fmt.Sprintf("spec.selector: %s matches every endpoint of the clusters, whatever its labels: if that is meant, write all()", s)}}
 	}
 	return nil
 }

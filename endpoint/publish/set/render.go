@@ -1,6 +1,7 @@
 package set
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -23,7 +25,12 @@ const AddressesKey = "addresses"
 // render makes the objects of one cluster.
 func render(es *v1alpha1.EndpointSet, selector string, r publish.Request) (publish.Rendered, error) {
 	all := publish.Distinct(slices.Collect(r.Addresses(0)))
-	rendered := publish.Rendered{Endpoints: r.Count(0), Addresses: len(all)}
+	rendered := publish.Rendered{Endpoints: r.Count(0)}
+	if len(all) > publish.MaxAddresses { // the lowest stay, so that they are nearly the same each time
+		rendered.Refused = append(rendered.Refused, fmt.Sprintf("more than %d addresses match in this cluster: the highest are left out", publish.MaxAddresses))
+		all = all[:publish.MaxAddresses]
+	}
+	rendered.Addresses = len(all)
 	divided := map[int][][]netip.Prefix{} // by how many pieces there were: nearly always the same for all outputs
 	for i := range es.Spec.Outputs {
 		o := &es.Spec.Outputs[i]
@@ -64,6 +71,38 @@ func base(es *v1alpha1.EndpointSet) (all []client.Object) {
 	return all
 }
 
+// KindOf is what an output is written as: the kind, and the namespace, "" where it has none.
+func KindOf(o *v1alpha1.EndpointOutput) (kind schema.GroupKind, namespace string) {
+	switch {
+	case o.NetworkPolicy != nil:
+		kind = networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy").GroupKind()
+	case o.CalicoNetworkSet != nil:
+		kind = calicoSet(o).GVK().GroupKind()
+	case o.CiliumCIDRGroup != nil:
+		kind = calico.CIDRGroups.GVK().GroupKind()
+	default:
+		kind = corev1.SchemeGroupVersion.WithKind("ConfigMap").GroupKind()
+	}
+	return kind, namespaceOf(o)
+}
+
+// Places are where a set has objects.
+func Places(es *v1alpha1.EndpointSet) (all []publish.Place) {
+	for i := range es.Spec.Outputs {
+		kind, namespace := KindOf(&es.Spec.Outputs[i])
+		all = append(all, publish.Place{Kind: kind, Namespace: namespace})
+	}
+	return all
+}
+
+// calicoSet is the kind of an output calicoNetworkSet.
+func calicoSet(o *v1alpha1.EndpointOutput) calico.Kind {
+	if o.CalicoNetworkSet.Namespace == "" {
+		return calico.GlobalNetworkSets
+	}
+	return calico.NetworkSets
+}
+
 func namespaceOf(o *v1alpha1.EndpointOutput) string {
 	switch {
 	case o.NetworkPolicy != nil:
@@ -98,11 +137,7 @@ func output(o *v1alpha1.EndpointOutput, meta metav1.ObjectMeta, piece []netip.Pr
 	case o.NetworkPolicy != nil:
 		return networkPolicy(o.NetworkPolicy, meta, piece), nil
 	case o.CalicoNetworkSet != nil:
-		kind := calico.GlobalNetworkSets
-		if o.CalicoNetworkSet.Namespace != "" {
-			kind = calico.NetworkSets
-		}
-		return calico.Write(kind, meta, calico.NetworkSetSpec{Nets: publish.Texts(piece)})
+		return calico.Write(calicoSet(o), meta, calico.NetworkSetSpec{Nets: publish.Texts(piece)})
 	case o.CiliumCIDRGroup != nil:
 		return calico.Write(calico.CIDRGroups, meta, calico.CIDRGroupSpec{ExternalCIDRs: publish.Texts(piece)})
 	}

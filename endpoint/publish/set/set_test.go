@@ -131,17 +131,46 @@ func TestTheLargestPiecesAreFarBelowWhatAnObjectMayHave(t *testing.T) {
 	}
 }
 
+// TestThereIsAMostOfAddressesOfACluster, whatever it tells: the lowest stay.
+func TestThereIsAMostOfAddressesOfACluster(t *testing.T) {
+	var addresses []netip.Prefix
+	for i := range publish.MaxAddresses + 5 {
+		n := i * 2 // no two of them are neighbours
+		addresses = append(addresses, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32))
+	}
+	slices.Reverse(addresses)
+	s := set.Read(shop(v1alpha1.EndpointOutput{Name: "cm", ConfigMap: &v1alpha1.ConfigMapOutput{Namespace: "back"}}), "")
+	for more, want := range map[int]int{0: 0, 5: 1} {
+		rendered, err := s.Item.Render(request(0, slices.Clone(addresses[5-more:])...))
+		if err != nil || len(rendered.Refused) != want || rendered.Addresses != publish.MaxAddresses {
+			t.Fatalf("with %d more, %d addresses are rendered, and refused is %q (%v)", more, rendered.Addresses, rendered.Refused, err)
+		}
+		lines, last := 0, netip.Addr{}
+		for _, o := range rendered.Objects {
+			for text := range strings.FieldsSeq(o.(*corev1.ConfigMap).Data[set.AddressesKey]) {
+				lines++
+				if a := netip.MustParsePrefix(text).Addr(); last.Less(a) {
+					last = a
+				}
+			}
+		}
+		if lines != publish.MaxAddresses || last != addresses[5].Addr() {
+			t.Errorf("with %d more, there are %d addresses up to %s", more, lines, last)
+		}
+	}
+}
+
 func TestWhatIsSaidOfASelector(t *testing.T) {
 	cases := map[string]struct{ text, last, follows, reason, says string }{
 		"one that can be read":        {`has(a)`, "", "has(a)", "", ""},
-		"one that never could be":     {`has(a`, "", "", publish.ReasonSelectorInvalid, "it matches nothing\nhas(a\n     ^"},
-		"one that could be before":    {`has(a`, "has(b)", "has(b)", publish.ReasonSelectorInvalid, "read last: has(b)\nhas(a\n     ^"},
-		"global()":                    {`global()`, "", "", publish.ReasonSelectorInvalid, "global() is allowed in the namespaceSelector of a policy only"},
-		"global() within":             {`has(a) && global()`, "", "", publish.ReasonSelectorInvalid, "global()"},
+		"one that never could be":     {`has(a`, "", "", v1alpha1.ReasonSelectorInvalid, "it matches nothing\nhas(a\n     ^"},
+		"one that could be before":    {`has(a`, "has(b)", "has(b)", v1alpha1.ReasonSelectorInvalid, "read last: has(b)\nhas(a\n     ^"},
+		"global()":                    {`global()`, "", "", v1alpha1.ReasonSelectorInvalid, "global() is allowed in the namespaceSelector of a policy only"},
+		"global() within":             {`has(a) && global()`, "", "", v1alpha1.ReasonSelectorInvalid, "global()"},
 		"all()":                       {`all()`, "", "all()", "", ""},
-		"one that matches all":        {`a != "x" || a != "y"`, "", `(a != "x" || a != "y")`, publish.ReasonSelectsEverything, "if that is meant, write all()"},
-		"one that matches nothing":    {`a == "x" && a == "y"`, "", `(a == "x" && a == "y")`, publish.ReasonSelectsNothing, "matches nothing"},
-		"a last one that is not read": {`has(a`, "has(", "", publish.ReasonSelectorInvalid, "spec.selector"},
+		"one that matches all":        {`a != "x" || a != "y"`, "", `(a != "x" || a != "y")`, v1alpha1.ReasonSelectsEverything, "if that is meant, write all()"},
+		"one that matches nothing":    {`a == "x" && a == "y"`, "", `(a == "x" && a == "y")`, v1alpha1.ReasonSelectsNothing, "matches nothing"},
+		"a last one that is not read": {`has(a`, "has(", "", v1alpha1.ReasonSelectorInvalid, "spec.selector"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

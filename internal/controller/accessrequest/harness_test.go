@@ -31,7 +31,6 @@ import (
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/grant"
 	"github.com/hawser-io/hawser/internal/controller/accessrequest"
-	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/inventory"
 	"github.com/hawser-io/hawser/member"
 )
@@ -73,16 +72,14 @@ func newWorld(t *testing.T) *world {
 		Cluster: fleettest.Use(t, "primary"), alpha: fleettest.Use(t, "alpha"), t: t,
 		local: fmt.Sprintf("local-%d", n), rc: fmt.Sprintf("alpha-%d", n), clock: testingclock.NewFakeClock(time.Now()),
 	}
-	w.admin, w.far = adminOf(t, w.Cluster), adminOf(t, w.alpha)
+	w.admin, w.far = w.Admin(t), w.alpha.Admin(t)
 	w.Install(t,
 		"../../../config/crd/hawser.io_remoteclusters.yaml", "../../../config/crd/hawser.io_accessrequests.yaml",
 		"../../../config/rbac/manager.yaml", "../../../config/rbac/requests.yaml",
 		"../../../inventory/clusterprofile/testdata/crd.yaml",
 	)
-	for _, obj := range member.Objects(member.Options{Local: w.local, Version: "v0.0.0-test"}) {
-		apply(t, w.far, obj)
-	}
-	apply(t, w.far, &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.GrantsNamespace}})
+	w.alpha.ApplyObjects(t, member.Objects(member.Options{Local: w.local, Version: "v0.0.0-test"})...)
+	w.alpha.ApplyObjects(t, &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.GrantsNamespace}})
 	w.namespace = w.Namespace(t)
 	w.permit(w.namespace)
 	w.links = fleet.NewLinks(context.Background())
@@ -92,28 +89,6 @@ func newWorld(t *testing.T) *world {
 	w.start()
 	t.Cleanup(w.end)
 	return w
-}
-
-func adminOf(t *testing.T, c *fleettest.Cluster) client.Client {
-	t.Helper()
-	scheme, err := kinds.Scheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin, err := client.New(c.AdminConfig(), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return admin
-}
-
-func apply(t *testing.T, admin client.Client, obj client.Object) {
-	t.Helper()
-	obj.SetManagedFields(nil)
-	//nolint:staticcheck // the successor of client.Apply wants generated types
-	if err := admin.Patch(t.Context(), obj, client.Apply, client.FieldOwner("test"), client.ForceOwnership); err != nil {
-		t.Fatalf("applying %T %s: %v", obj, obj.GetName(), err)
-	}
 }
 
 // permit is what the condition prints where a namespace has not allowed us to write in it.

@@ -124,9 +124,7 @@ func TestAConnectionByCertificateProvesTokensByThemselves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, obj := range member.Objects(member.Options{Local: w.local, Version: "v0.0.0-test", Identity: member.Certificate}) {
-		apply(t, w.far, obj)
-	}
+	w.alpha.ApplyObjects(t, member.Objects(member.Options{Local: w.local, Version: "v0.0.0-test", Identity: member.Certificate})...)
 	var role rbacv1.RoleBinding
 	if err := w.far.Get(t.Context(), client.ObjectKey{Namespace: v1alpha1.GrantsNamespace, Name: account}, &role); err != nil {
 		t.Fatal(err)

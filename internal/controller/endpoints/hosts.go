@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -35,6 +37,7 @@ type Hosts struct {
 	cache   cache.Cache
 	server  []netip.Addr // by which we reach the API server
 	log     logr.Logger
+	clock   clock.WithTicker
 	changed func() // called, without waiting, when there are others
 
 	mu    sync.Mutex
@@ -56,7 +59,7 @@ func newHosts(config *rest.Config, scheme *runtime.Scheme, log logr.Logger) (*Ho
 	if err != nil {
 		return nil, fmt.Errorf("making a cache of the local cluster's addresses: %w", err)
 	}
-	h := &Hosts{cache: trimmed, log: log, changed: func() {}}
+	h := &Hosts{cache: trimmed, log: log, clock: clock.RealClock{}, changed: func() {}}
 	if u, err := url.Parse(config.Host); err == nil {
 		if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
 			h.server = append(h.server, addr)
@@ -107,18 +110,30 @@ func (h *Hosts) Start(ctx context.Context) error {
 	}
 	go func() { // ends with ctx
 		if h.cache.WaitForCacheSync(ctx) {
-			h.look(ctx)
-		}
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-wake:
-				h.look(ctx)
-			}
+			h.follow(ctx, wake, h.look)
 		}
 	}()
 	return h.cache.Start(ctx)
+}
+
+// lookEvery is how often the addresses are read at most: nodes say something all the time, and seldom something new.
+const lookEvery = time.Second
+
+// follow looks, and again whenever it is woken, until ctx ends.
+func (h *Hosts) follow(ctx context.Context, wake <-chan struct{}, look func(context.Context)) {
+	for {
+		look(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.clock.After(lookEvery):
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		}
+	}
 }
 
 // look reads all addresses.

@@ -13,14 +13,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/endpoint"
 )
 
 // reviewEvery is how often it is looked for addresses that several clusters have.
 const reviewEvery = time.Minute
 
+// Reviewed is a catalog that can look for them: *endpoint.Catalog.
+type Reviewed interface{ Review() }
+
 // Review lets a catalog look for them, until ctx ends.
-func Review(ctx context.Context, catalog *endpoint.Catalog, clock clock.WithTicker) {
+func Review(ctx context.Context, catalog Reviewed, clock clock.WithTicker) {
 	ticks := clock.NewTicker(reviewEvery)
 	defer ticks.Stop()
 	for {

@@ -17,7 +17,6 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/endpoint/publish/set"
-	"github.com/hawser-io/hawser/selector"
 )
 
 // lookAgain is when a set is looked at again that waits for something that is not watched.
@@ -62,7 +61,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		r.Publisher.Saw(key, es.Status.Clusters)
 		return reconcile.Result{}, nil
 	}
-	if r.unbounded(ctx) { // the leader says so
+	if !publish.WorkedBy(es.Status.Clusters, es.Generation) && r.unbounded(ctx) { // the leader says so
 		return reconcile.Result{RequeueAfter: lookAgain}, nil
 	}
 	last, known := r.read.last(es, r.Objects)
@@ -101,7 +100,7 @@ func (r *readable) last(es *v1alpha1.EndpointSet, objects *publish.Objects) (tex
 	if r.sets == nil {
 		r.sets = map[string]remembered{}
 	}
-	if s, err := selector.Parse(es.Spec.Selector); err == nil && !s.UsesGlobal() {
+	if s, err := set.Selector(es.Spec.Selector); err == nil {
 		r.sets[es.Name] = remembered{es.UID, s.String()}
 		return s.String(), true
 	}
@@ -111,7 +110,7 @@ func (r *readable) last(es *v1alpha1.EndpointSet, objects *publish.Objects) (tex
 	if !objects.Settled() {
 		return "", false
 	}
-	return objects.LastSelector(set.KeyOf(es.Name), es.UID), true
+	return objects.LastSelector(set.KeyOf(es.Name), es.UID, es.Status.Clusters, set.Places(es)...), true
 }
 
 func (r *readable) forget(name string) {

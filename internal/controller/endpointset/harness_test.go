@@ -27,6 +27,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint"
@@ -34,7 +35,6 @@ import (
 	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/controller/endpointset"
-	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/internal/rbac"
 )
 
@@ -172,6 +172,8 @@ type scene struct {
 	name      string // of the set, and the beginning of those of clusters
 	guard     *guard
 	clock     *running
+	known     *book // what the leader knows of clusters, and whichever replica is given it
+	leader    *endpointset.LeaderReconciler
 	writes    atomic.Int64 // requests that write objects
 }
 
@@ -179,31 +181,30 @@ var scenes atomic.Int32
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{Cluster: fleettest.Use(t, "primary"), t: t, name: fmt.Sprintf("s%d", scenes.Add(1)), guard: &guard{}}
-	scheme, err := kinds.Scheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.admin, err = client.New(s.AdminConfig(), client.Options{Scheme: scheme}); err != nil {
-		t.Fatal(err)
-	}
+	s := &scene{Cluster: fleettest.Use(t, "primary"), t: t, name: fmt.Sprintf("s%d", scenes.Add(1)), guard: &guard{}, known: newBook()}
+	s.admin = s.Admin(t)
 	s.Install(t, "../../../config/crd/hawser.io_remoteclusters.yaml", "../../../config/crd/hawser.io_endpointsets.yaml",
 		"../../../config/rbac/manager.yaml", "../../../endpoint/calico/testdata/*networksets.projectcalico.org.yaml")
 	for _, f := range rbac.Features() {
-		if f.Name != "endpoints" {
-			continue
-		}
-		for _, o := range f.Objects() {
-			//nolint:staticcheck // the successor of client.Apply wants generated types
-			if err := s.admin.Patch(t.Context(), o, client.Apply, client.FieldOwner("test"), client.ForceOwnership); err != nil {
-				t.Fatal(err)
-			}
+		if f.Name == "endpoints" {
+			s.ApplyObjects(t, f.Objects()...)
 		}
 	}
 	s.namespace = s.Namespace(t)
 	s.clock = newRunning(t)
 	s.lead()
 	return s
+}
+
+// followed is a scene with one cluster, which a replica follows, and of which it knows a pod.
+func followed(t *testing.T) (s *scene, cluster string, r *replica) {
+	t.Helper()
+	s = newScene(t)
+	cluster = s.cluster("a")
+	r = s.replica(newBook(), nil)
+	r.follow(cluster)
+	r.pod(cluster, "one", web, "10.0.0.1")
+	return s, cluster, r
 }
 
 // running is a clock that runs, and that can be put forward.
@@ -288,10 +289,11 @@ func (s *scene) lead() *fleettest.Running {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := &endpointset.LeaderReconciler{Client: mgr.GetClient(), Leader: leader, Objects: objects, Local: "here", Guard: s.guard}
+	r := &endpointset.LeaderReconciler{Client: mgr.GetClient(), Leader: leader, Objects: objects, Local: "here", Followed: s.known, Guard: s.guard}
 	if err := r.SetupWithManager(mgr); err != nil {
 		s.t.Fatal(err)
 	}
+	s.leader = r
 	return fleettest.Background(s.t, "the leader", mgr.Start)
 }
 
@@ -442,6 +444,17 @@ func (s *scene) says(kind string, status metav1.ConditionStatus, reason string, 
 		return nil
 	})
 	return &es
+}
+
+// looksAgain waits until the leader, having looked at the set, would look again after some time without a change.
+func (s *scene) looksAgain(after time.Duration) {
+	s.t.Helper()
+	eventually(s.t, func() error {
+		if result, err := s.leader.Reconcile(s.t.Context(), reconcile.Request{NamespacedName: client.ObjectKey{Name: s.name}}); err != nil || result.RequeueAfter != after {
+			return fmt.Errorf("it looks again after %s (%w)", result.RequeueAfter, err)
+		}
+		return nil
+	})
 }
 
 // sets are the addresses of objects of a kind of Calico's or Cilium's, of the set.

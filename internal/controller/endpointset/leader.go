@@ -21,6 +21,8 @@ type LeaderReconciler struct {
 	Objects *publish.Objects
 	// Local is the name of the local cluster.
 	Local string
+	// Followed is what this process knows of endpoints. Nil: nothing.
+	Followed publish.Followed
 	// Guard, without which nothing is made of what was not made before. Nil: nobody asks.
 	Guard Guard
 
@@ -51,14 +53,17 @@ func (r *LeaderReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 		Key: set.KeyOf(es.Name), Owner: set.Owner(es), Generation: es.Generation, Scope: es.Spec.Clusters, Status: *es.Status.DeepCopy(),
 		Clusters: clusters, Local: r.Local, Refused: s.Refused, Warned: s.Warned,
 	}
+	broad := asked.Broad(r.Followed, s.Narrow...)
+	asked.Warned = append(asked.Warned, broad...)
+	unbounded := false
 	if r.Guard != nil {
 		if missing := r.Guard.Missing(ctx); missing != nil {
-			asked.Held = true
+			unbounded, asked.Held = true, !publish.WorkedBy(es.Status.Clusters, es.Generation)
 			asked.Refused = append([]publish.Statement{{Reason: v1alpha1.ReasonAuthorsUnbounded, Message: "nothing new is made: " + missing.Error()}}, asked.Refused...)
 		}
 	}
 	again, err := r.Leader.Keep(ctx, asked, s.Base)
-	if asked.Held && again == 0 {
+	if again == 0 && (unbounded || len(broad) > 0) { // nothing tells of what does not match
 		again = lookAgain
 	}
 	return reconcile.Result{RequeueAfter: again}, err

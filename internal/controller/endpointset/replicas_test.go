@@ -27,12 +27,9 @@ import (
 
 // TestNothingIsWrittenOnTheWordOfAClusterThatWasNotListed: after a restart, and when a connection is lost.
 func TestNothingIsWrittenOnTheWordOfAClusterThatWasNotListed(t *testing.T) {
-	s := newScene(t)
-	a, b := s.cluster("a"), s.cluster("b")
-	r := s.replica(newBook(), nil)
-	r.follow(a)
+	s, a, r := followed(t)
+	b := s.cluster("b")
 	r.follow(b)
-	r.pod(a, "one", web, "10.0.0.1")
 	s.set("has(app)", []string{a, b}, s.configMap())
 	s.has(a, "10.0.0.1/32")
 	versions := s.versions(a)
@@ -57,7 +54,7 @@ func TestNothingIsWrittenOnTheWordOfAClusterThatWasNotListed(t *testing.T) {
 	others()
 	r.know(endpoint.ClusterState{Name: a, StaleSince: s.clock.Now(), Gaps: []endpoint.Gap{{Reason: "NotListedYet", Message: "not everything was listed yet"}}})
 	s.clock.Step(time.Minute)
-	es := s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, a+": not heard of since", "NotListedYet")
+	es := s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, a+": not heard of since", "NotListedYet")
 	entry := func(e v1alpha1.FederatedCluster) bool {
 		return e.Name == a && e.Addresses == 1 && e.Objects == 1 && !e.Expired
 	}
@@ -68,15 +65,11 @@ func TestNothingIsWrittenOnTheWordOfAClusterThatWasNotListed(t *testing.T) {
 	r.pod(a, "three", web, "10.0.0.4")
 	r.follow(a)
 	s.has(a, "10.0.0.2/32", "10.0.0.4/32")
-	s.says(publish.Complete, metav1.ConditionTrue, publish.ReasonAllClusters)
+	s.says(v1alpha1.Complete, metav1.ConditionTrue, v1alpha1.ReasonAllClusters)
 }
 
 func TestAddressesExpireAlsoOverARestart(t *testing.T) {
-	s := newScene(t)
-	a := s.cluster("a")
-	r := s.replica(newBook(), nil)
-	r.follow(a)
-	r.pod(a, "one", web, "10.0.0.1")
+	s, a, r := followed(t)
 	es := s.set("has(app)", []string{a}, s.configMap())
 	s.edit(es, func() {
 		es.Spec.Staleness = &v1alpha1.Staleness{Policy: v1alpha1.StalenessExpire, ExpireAfter: &metav1.Duration{Duration: time.Hour}, Settle: &metav1.Duration{Duration: 10 * time.Minute}}
@@ -91,11 +84,17 @@ func TestAddressesExpireAlsoOverARestart(t *testing.T) {
 	}
 	since := s.clock.Now()
 	r.know(endpoint.ClusterState{Name: a, Synced: true, StaleSince: since})
-	s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, "not heard of since "+since.UTC().Format(time.RFC3339))
-	if got := annotation(publish.StaleSinceAnnotation); got != since.UTC().Format(time.RFC3339) {
+	s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, "not heard of since "+since.UTC().Format(time.RFC3339))
+	if got := annotation(publish.StaleSinceAnnotation); got != "" { // it may be heard of in a moment
 		t.Errorf("it is stale since %q", got)
 	}
 	s.clock.Step(30 * time.Minute)
+	eventually(t, func() error {
+		if got := annotation(publish.StaleSinceAnnotation); got != since.UTC().Format(time.RFC3339) {
+			return fmt.Errorf("it is stale since %q", got)
+		}
+		return nil
+	})
 	r.Stop()
 	r = s.replica(newBook(), nil)
 	r.know(endpoint.ClusterState{Name: a, StaleSince: s.clock.Now()}) // as far as this process knows
@@ -103,23 +102,67 @@ func TestAddressesExpireAlsoOverARestart(t *testing.T) {
 	s.has(a, "10.0.0.1/32")
 	s.clock.Step(30 * time.Minute)
 	s.has(a)
-	s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, "its addresses were taken away")
+	s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, "its addresses were taken away")
 
 	r.Stop()
 	r = s.replica(newBook(), nil)
 	r.follow(a)
 	r.pod(a, "one", web, "10.0.0.1")
-	s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, "come back when it was heard of for long enough")
+	s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, "come back when it was heard of for long enough")
 	s.has(a)
 	if annotation(publish.ExpiredAnnotation) != "true" {
 		t.Error("it is not marked as expired")
 	}
 	s.clock.Step(10 * time.Minute)
 	s.has(a, "10.0.0.1/32")
-	s.says(publish.Complete, metav1.ConditionTrue, publish.ReasonAllClusters)
+	s.says(v1alpha1.Complete, metav1.ConditionTrue, v1alpha1.ReasonAllClusters)
 	if got := annotation(publish.ExpiredAnnotation) + annotation(publish.StaleSinceAnnotation); got != "" {
 		t.Errorf("annotations are left: %s", got)
 	}
+}
+
+// TestADecisionCountsForAClusterThatIsNotHeardOf after a restart, too, when nobody knows what the cluster has.
+func TestADecisionCountsForAClusterThatIsNotHeardOf(t *testing.T) {
+	s := newScene(t)
+	a := s.cluster("a")
+	r := s.replica(newBook(), nil)
+	r.know(endpoint.ClusterState{Name: a, ID: "x", Synced: true})
+	r.pod(a, "one", web, "10.0.0.1")
+	es := s.set("has(app)", []string{a}, s.configMap(), s.networkPolicy())
+	s.has(a, "10.0.0.1/32")
+	s.says(v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+	restart := func(id string) {
+		t.Helper()
+		r.Stop()
+		r = s.replica(newBook(), nil)
+		r.know(endpoint.ClusterState{Name: a, ID: id, StaleSince: s.clock.Now()})
+	}
+	back := func(id string) {
+		t.Helper()
+		r.know(endpoint.ClusterState{Name: a, ID: id, Synced: true})
+		r.pod(a, "one", web, "10.0.0.1")
+		s.has(a, "10.0.0.1/32")
+		s.says(v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+	}
+	restart("x")
+	s.clock.Step(time.Minute)
+	s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, a+": not heard of since")
+	s.has(a, "10.0.0.1/32") // nobody has decided anything
+	s.edit(es, func() { es.Spec.Selector, es.Spec.Outputs = `app == "web"`, es.Spec.Outputs[:1] })
+	s.says(v1alpha1.Ready, metav1.ConditionUnknown, v1alpha1.ReasonPending, a+" (it is not heard of, and generation 1 was the last")
+	s.clock.Step(time.Minute)
+	s.has(a)
+	s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, "Withdrawn: what was made of it was of generation 1")
+	s.says(v1alpha1.Ready, metav1.ConditionUnknown, v1alpha1.ReasonPending)
+	if got := s.blocks(false); len(got) > 0 {
+		t.Errorf("of the output that was taken away there is %v", got)
+	}
+	back("x")
+
+	restart("y")
+	s.has(a)
+	s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, "Withdrawn: what was made of it was of another cluster")
+	back("y")
 }
 
 // TestReplicasThatShareClustersMakeTheWholeTogether under churn, and while clusters change hands.
@@ -188,7 +231,7 @@ func TestReplicasThatShareClustersMakeTheWholeTogether(t *testing.T) {
 		churn(50)
 	}
 	compare()
-	es := s.says(publish.Complete, metav1.ConditionTrue, publish.ReasonAllClusters)
+	es := s.says(v1alpha1.Complete, metav1.ConditionTrue, v1alpha1.ReasonAllClusters)
 	if len(es.Status.Clusters) != len(names) {
 		t.Errorf("the status is %+v", es.Status)
 	}
@@ -269,12 +312,9 @@ func TestAHundredThousandAddressesInOneSet(t *testing.T) {
 
 // TestAClusterThatIsLostWhileItIsReadTakesNothingAway: the index has nothing of it any more, and that says nothing.
 func TestAClusterThatIsLostWhileItIsReadTakesNothingAway(t *testing.T) {
-	s := newScene(t)
-	a, b := s.cluster("a"), s.cluster("b")
-	r := s.replica(newBook(), nil)
-	r.follow(a)
+	s, a, r := followed(t)
+	b := s.cluster("b")
 	r.follow(b)
-	r.pod(a, "one", web, "10.0.0.1")
 	s.set("has(app)", []string{a, b}, s.configMap())
 	s.has(a, "10.0.0.1/32")
 	s.says(v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonWritten)
@@ -296,11 +336,7 @@ func TestAClusterThatIsLostWhileItIsReadTakesNothingAway(t *testing.T) {
 
 // TestAnItemThatIsReplacedWhileItIsReadTakesNothingAway: its selectors have ended, and have no members any more.
 func TestAnItemThatIsReplacedWhileItIsReadTakesNothingAway(t *testing.T) {
-	s := newScene(t)
-	a := s.cluster("a")
-	r := s.replica(newBook(), nil)
-	r.follow(a)
-	r.pod(a, "one", web, "10.0.0.1")
+	s, a, r := followed(t)
 	es := s.set("has(app)", []string{a}, s.configMap())
 	s.has(a, "10.0.0.1/32")
 	item := func(text string) publish.Item {
@@ -418,11 +454,7 @@ func TestAddressesThatMoveToAnotherObjectAreAlwaysInOne(t *testing.T) {
 }
 
 func TestTwoNamesThatLeadToOneObjectAreRefused(t *testing.T) {
-	s := newScene(t)
-	a := s.cluster("a")
-	r := s.replica(newBook(), nil)
-	r.follow(a)
-	r.pod(a, "one", web, "10.0.0.1")
+	s, a, r := followed(t)
 	s.set("has(app)", []string{a}, s.configMap())
 	s.has(a, "10.0.0.1/32")
 	other := s.configMap()
@@ -442,19 +474,15 @@ func TestTwoNamesThatLeadToOneObjectAreRefused(t *testing.T) {
 	s.has(a, "10.0.0.1/32")
 	second := &scene{Cluster: s.Cluster, t: t, admin: s.admin, namespace: s.namespace, name: s.name + "-cm"}
 	second.set("has(app)", []string{a}, other)
-	second.says(v1alpha1.Ready, metav1.ConditionFalse, publish.ReasonOutputsRefused, "is made for EndpointSet "+s.name, "two names lead to it")
+	second.says(v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonOutputsRefused, "is made for EndpointSet "+s.name, "two names lead to it")
 	s.says(v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonWritten)
 }
 
 // TestAnEntryThatSomebodyTakesAwayIsWrittenAgain, such as a leader that did not know of the cluster yet.
 func TestAnEntryThatSomebodyTakesAwayIsWrittenAgain(t *testing.T) {
-	s := newScene(t)
-	a := s.cluster("a")
-	r := s.replica(newBook(), nil)
-	r.follow(a)
-	r.pod(a, "one", web, "10.0.0.1")
+	s, a, _ := followed(t)
 	es := s.set("has(app)", []string{a}, s.configMap())
-	s.says(publish.Complete, metav1.ConditionTrue, publish.ReasonAllClusters)
+	s.says(v1alpha1.Complete, metav1.ConditionTrue, v1alpha1.ReasonAllClusters)
 	if err := s.admin.Get(t.Context(), client.ObjectKeyFromObject(es), es); err != nil {
 		t.Fatal(err)
 	}

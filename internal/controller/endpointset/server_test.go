@@ -3,8 +3,10 @@ package endpointset_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint"
+	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/internal/controller/endpointset"
 )
@@ -50,7 +53,7 @@ func TestEveryOutputFollowsWhatMatches(t *testing.T) {
 	}
 	expect("10.0.0.1/32", "10.0.0.2/32", "10.1.0.1/32", "fd00::1/128")
 	es := s.says(v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonSpecInvalid, "the label hawser.io/cluster is kept for Hawser")
-	s.says(publish.Complete, metav1.ConditionTrue, publish.ReasonAllClusters)
+	s.says(v1alpha1.Complete, metav1.ConditionTrue, v1alpha1.ReasonAllClusters)
 	if es.Status.Endpoints != 3 || es.Status.Addresses != 4 || len(es.Status.Clusters) != 2 || es.Status.Clusters[0].Objects != 4 {
 		t.Errorf("the status is %+v", es.Status)
 	}
@@ -89,11 +92,7 @@ func (s *scene) versions(cluster string) (all []string) {
 }
 
 func TestWhatSomebodyEditedIsLeftAlone(t *testing.T) {
-	s := newScene(t)
-	a := s.cluster("a")
-	r := s.replica(newBook(), nil)
-	r.follow(a)
-	r.pod(a, "one", web, "10.0.0.1")
+	s, a, r := followed(t)
 	s.set("has(app)", []string{a}, s.configMap())
 	s.has(a, "10.0.0.1/32")
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: s.name + "-cm-" + a}}
@@ -107,11 +106,11 @@ func TestWhatSomebodyEditedIsLeftAlone(t *testing.T) {
 	}
 
 	s.edit(cm, func() { cm.Data["addresses"] += "0.0.0.0/0\n" })
-	s.says(v1alpha1.Ready, metav1.ConditionFalse, publish.ReasonOutputsRefused, "ConfigMap "+s.namespace+"/"+cm.Name+" was edited by somebody-else", "delete it")
+	s.says(v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonOutputsRefused, "ConfigMap "+s.namespace+"/"+cm.Name+" was edited by somebody-else", "delete it")
 	r.pod(a, "three", web, "10.0.0.9")
 	r.pod(a, "one", nil, "10.0.0.1")
 	eventually(t, func() error { // it was looked at again
-		if es := s.says(v1alpha1.Ready, metav1.ConditionFalse, publish.ReasonOutputsRefused); es.Status.Addresses != 2 {
+		if es := s.says(v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonOutputsRefused); es.Status.Addresses != 2 {
 			return fmt.Errorf("there are %d addresses", es.Status.Addresses)
 		}
 		return nil
@@ -125,11 +124,7 @@ func TestWhatSomebodyEditedIsLeftAlone(t *testing.T) {
 }
 
 func TestWhatSomebodyOwnsIsLeftAlone(t *testing.T) {
-	s := newScene(t)
-	a := s.cluster("a")
-	r := s.replica(newBook(), nil)
-	r.follow(a)
-	r.pod(a, "one", web, "10.0.0.1")
+	s, a, _ := followed(t)
 	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: s.name + "-cm-" + a}, Data: map[string]string{"addresses": "mine"}}
 	base := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: s.name + "-np"}}
 	for _, o := range []client.Object{theirs, base} {
@@ -138,7 +133,7 @@ func TestWhatSomebodyOwnsIsLeftAlone(t *testing.T) {
 		}
 	}
 	s.set("has(app)", []string{a}, s.configMap(), s.networkPolicy())
-	s.says(v1alpha1.Ready, metav1.ConditionFalse, publish.ReasonOutputsRefused,
+	s.says(v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonOutputsRefused,
 		"ConfigMap "+s.namespace+"/"+theirs.Name+" is there, and was not made by Hawser", "NetworkPolicy "+s.namespace+"/"+base.Name+" is there")
 	if err := s.admin.Get(t.Context(), client.ObjectKeyFromObject(theirs), theirs); err != nil || theirs.Data["addresses"] != "mine" || len(theirs.Labels) > 0 {
 		t.Errorf("it was written: %+v (%v)", theirs, err)
@@ -156,15 +151,11 @@ func TestWhatSomebodyOwnsIsLeftAlone(t *testing.T) {
 }
 
 func TestAnOutputWaitsForItsKindAndItsNamespace(t *testing.T) {
-	s := newScene(t)
-	a := s.cluster("a")
-	r := s.replica(newBook(), nil)
-	r.follow(a)
-	r.pod(a, "one", web, "10.0.0.1")
+	s, a, _ := followed(t)
 	later := s.namespace + "-later"
 	s.set("has(app)", []string{a}, s.configMap(), v1alpha1.EndpointOutput{Name: "group", CiliumCIDRGroup: &v1alpha1.CiliumCIDRGroupOutput{}},
 		v1alpha1.EndpointOutput{Name: "there", ConfigMap: &v1alpha1.ConfigMapOutput{Namespace: later}})
-	s.says(v1alpha1.Ready, metav1.ConditionFalse, publish.ReasonOutputsRefused, "CiliumCIDRGroup", "the cluster does not serve it", `does not find namespace "`+later)
+	s.says(v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonOutputsRefused, "CiliumCIDRGroup", "the cluster does not serve it", `does not find namespace "`+later)
 	s.has(a, "10.0.0.1/32") // the others are written
 	s.Install(t, "../../../endpoint/calico/testdata/ciliumcidrgroups.cilium.io.yaml")
 	if err := s.admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: later}}); err != nil {
@@ -197,14 +188,14 @@ func TestWhatIsLeftOfClustersIsSwept(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.has("", "10.1.0.1/32")
-	s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, a+": there is no RemoteCluster")
+	s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, a+": there is no RemoteCluster")
 	r.forget(b)
 	if err := s.admin.Delete(t.Context(), rb); err != nil {
 		t.Fatal(err)
 	}
 	s.has("")
 	eventually(t, func() error {
-		if es := s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, b+": there is no RemoteCluster"); len(es.Status.Clusters) > 0 {
+		if es := s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, b+": there is no RemoteCluster"); len(es.Status.Clusters) > 0 {
 			return fmt.Errorf("entries are left: %+v", es.Status.Clusters)
 		}
 		return nil
@@ -230,35 +221,41 @@ func TestWhatIsLeftOfClustersIsSwept(t *testing.T) {
 func TestASelectorThatCannotBeReadLeavesTheLastOne(t *testing.T) {
 	s := newScene(t)
 	a := s.cluster("a")
-	b := newBook()
-	r := s.replica(b, nil)
+	r := s.replica(s.known, nil)
 	r.follow(a)
 	r.pod(a, "one", web, "10.0.0.1")
 	es := s.set(`app = "web"`, []string{a}, s.configMap())
-	s.says(v1alpha1.Ready, metav1.ConditionFalse, publish.ReasonSelectorInvalid, "it matches nothing", "app = \"web\"\n    ^")
+	s.says(v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonSelectorInvalid, "it matches nothing", "app = \"web\"\n    ^")
 	s.has("")
 	s.edit(es, func() { es.Spec.Selector = `app == "web"` })
 	s.has(a, "10.0.0.1/32")
 	s.says(v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonWritten)
 
 	s.edit(es, func() { es.Spec.Selector = `global()` })
-	s.says(v1alpha1.Ready, metav1.ConditionFalse, publish.ReasonSelectorInvalid, `the selector that was read last: app == "web"`)
+	s.says(v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonSelectorInvalid, `the selector that was read last: app == "web"`)
 	r.pod(a, "two", web, "10.0.0.3")
 	s.has(a, "10.0.0.1/32", "10.0.0.3/32")
 	r.Stop()
-	r = s.replica(b, nil) // which has not read another one
+	r = s.replica(s.known, nil) // which has not read another one
 	r.pod(a, "three", map[string]string{"app": "db"}, "10.0.0.5")
 	r.remove(a, "one")
 	s.has(a, "10.0.0.3/32")
 
 	for selector, reason := range map[string]string{
-		`app == "web" && app == "db"`: publish.ReasonSelectsNothing,
-		`has(app) || !has(app)`:       publish.ReasonSelectsEverything,
-		`app == "wbe"`:                publish.ReasonSelectsNothing,
+		`app == "web" && app == "db"`: v1alpha1.ReasonSelectsNothing,
+		`has(app) || !has(app)`:       v1alpha1.ReasonSelectsEverything,
+		`app == "wbe"`:                v1alpha1.ReasonSelectsNothing,
 	} {
 		s.edit(es, func() { es.Spec.Selector = selector })
 		s.says(v1alpha1.Ready, metav1.ConditionTrue, reason)
 	}
+	r.part(a).Set(&index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "data", Name: "four"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32")}})
+	s.edit(es, func() { es.Spec.Selector = `app != "wbe"` }) // everything that there is
+	s.says(v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonSelectsEverything, `app != "wbe" matches every endpoint`)
+	s.looksAgain(30 * time.Second) // nothing tells of what does not match
+	s.edit(es, func() { es.Spec.Selector = `all()` })
+	s.says(v1alpha1.Ready, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+	s.looksAgain(0)
 }
 
 func TestNothingIsMadeWhereAuthorsAreNotBounded(t *testing.T) {
@@ -300,16 +297,16 @@ func TestTheGapsOfAClusterAreNamed(t *testing.T) {
 	a := s.cluster("a")
 	missing := s.name + "missing"
 	r := s.replica(newBook(), nil)
-	r.know(endpoint.ClusterState{Name: a, Synced: true, Gaps: []endpoint.Gap{{Reason: "OutsideCIDRs", Message: "10.9.0.1 of pod x", Count: 3}}})
+	r.know(endpoint.ClusterState{Name: a, Synced: true, Gaps: []endpoint.Gap{{Reason: "OutsideCIDRs", Message: "addresses outside of spec.endpointCIDRs, as 10.9.0.1 of pod x", Count: 3}}})
 	r.pod(a, "one", web, "10.0.0.1")
 	s.set("has(app)", []string{a, missing}, s.configMap())
-	es := s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, a+": OutsideCIDRs (3): 10.9.0.1 of pod x", missing+": there is no RemoteCluster of this name")
+	es := s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, a+": OutsideCIDRs: addresses outside of spec.endpointCIDRs; ", missing+": there is no RemoteCluster of this name")
 	if len(es.Status.Clusters) != 1 || len(es.Status.Clusters[0].Gaps) != 1 {
 		t.Errorf("the status is %+v", es.Status.Clusters)
 	}
 	r.follow(a)
 	eventually(t, func() error {
-		if es := s.says(publish.Complete, metav1.ConditionFalse, publish.ReasonClustersMissing, missing); len(es.Status.Clusters[0].Gaps) > 0 {
+		if es := s.says(v1alpha1.Complete, metav1.ConditionFalse, v1alpha1.ReasonClustersMissing, missing); len(es.Status.Clusters[0].Gaps) > 0 {
 			return errors.New("the gap is still there")
 		}
 		return nil

@@ -58,7 +58,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	case has && r.readBy(key) == local:
 		r.Publisher.Saw(key, p.Status.Clusters)
 		return reconcile.Result{}, nil
-	case !has && r.unbounded(ctx):
+	case !has && !publish.WorkedBy(p.Status.Clusters, p.Generation) && r.unbounded(ctx):
 		return reconcile.Result{RequeueAfter: lookAgain}, nil // the leader says so
 	}
 	// Whom the last selector was for does not matter here: what is of no cluster is the leader's.

@@ -26,7 +26,6 @@ import (
 	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/controller/federatednetworkpolicy"
-	"github.com/hawser-io/hawser/internal/kinds"
 	"github.com/hawser-io/hawser/internal/rbac"
 )
 
@@ -61,36 +60,19 @@ type scene struct {
 	namespace     string // in both
 	catalog       *endpoint.Catalog
 	authors       authors
-}
-
-func adminOf(t *testing.T, c *fleettest.Cluster) client.Client {
-	t.Helper()
-	scheme, err := kinds.Scheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin, err := client.New(c.AdminConfig(), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return admin
+	writer        *fleettest.Running // the replica that was started last
 }
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	s := &scene{t: t, primary: fleettest.Use(t, "primary"), catalog: endpoint.NewCatalog(endpoint.CatalogOptions{Log: logr.Discard()})}
 	alpha := fleettest.Use(t, "alpha")
-	s.admin, s.remote = adminOf(t, s.primary), adminOf(t, alpha)
+	s.admin, s.remote = s.primary.Admin(t), alpha.Admin(t)
 	s.primary.Install(t, "../../../config/crd/hawser.io_remoteclusters.yaml", "../../../config/crd/hawser.io_federatednetworkpolicies.yaml",
 		"../../../config/rbac/manager.yaml")
 	for _, f := range rbac.Features() {
 		if f.Name == "endpoints" {
-			for _, o := range f.Objects() {
-				//nolint:staticcheck // the successor of client.Apply wants generated types
-				if err := s.admin.Patch(t.Context(), o, client.Apply, client.FieldOwner("test"), client.ForceOwnership); err != nil {
-					t.Fatal(err)
-				}
-			}
+			s.primary.ApplyObjects(t, f.Objects()...)
 		}
 	}
 	s.namespace = s.primary.Namespace(t)
@@ -143,7 +125,7 @@ func (s *scene) lead() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := &federatednetworkpolicy.LeaderReconciler{Client: mgr.GetClient(), Leader: leader, Objects: objects, Local: "here", Guard: &s.authors}
+	r := &federatednetworkpolicy.LeaderReconciler{Client: mgr.GetClient(), Leader: leader, Objects: objects, Local: "here", Followed: s.catalog, Guard: &s.authors}
 	if err := r.SetupWithManager(mgr); err != nil {
 		s.t.Fatal(err)
 	}
@@ -165,7 +147,7 @@ func (s *scene) replica() {
 	if err := r.SetupWithManager(mgr); err != nil {
 		s.t.Fatal(err)
 	}
-	fleettest.Background(s.t, "a replica", mgr.Start)
+	s.writer = fleettest.Background(s.t, "a replica", mgr.Start)
 }
 
 // cluster makes a RemoteCluster that answers.
@@ -184,10 +166,15 @@ func (s *scene) cluster(name string) {
 	s.t.Cleanup(func() { _ = s.admin.Delete(context.Background(), rc) })
 }
 
-// pod runs one in the remote cluster, as far as an API server sees.
+// pod runs one in the namespace of the remote cluster, as far as an API server sees.
 func (s *scene) pod(name, app, address string) *corev1.Pod {
 	s.t.Helper()
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name, Labels: map[string]string{"app": app}}}
+	return s.podIn(s.namespace, name, app, address)
+}
+
+func (s *scene) podIn(namespace, name, app, address string) *corev1.Pod {
+	s.t.Helper()
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": app}}}
 	p.Spec.NodeName = "node"
 	p.Spec.Containers = []corev1.Container{{Name: "c", Image: "i", Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: 8080, Protocol: corev1.ProtocolTCP}}}}
 	if err := s.remote.Create(s.t.Context(), p); err != nil {

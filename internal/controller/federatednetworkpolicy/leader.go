@@ -22,6 +22,8 @@ type LeaderReconciler struct {
 	Objects *publish.Objects
 	// Local is the name of the local cluster.
 	Local string
+	// Followed is what this process knows of endpoints. Nil: nothing.
+	Followed publish.Followed
 	// Guard, without which nothing is made of what was not made before. Nil: nobody asks.
 	Guard Guard
 }
@@ -46,19 +48,22 @@ func (r *LeaderReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	read := policy.Read(p, local, r.Objects.LastSelector(key, p.UID)) // Keep waits until that is known
+	read := policy.Read(p, local, r.Objects.LastSelector(key, p.UID, p.Status.Clusters)) // Keep waits until that is known
 	asked := publish.Asked{
 		Key: key, Owner: read.Item.Owner, Generation: p.Generation, Scope: p.Spec.Clusters, Status: p.Status,
 		Clusters: clusters, Local: r.Local, Refused: read.Refused, Warned: read.Warned,
 	}
+	broad := asked.Broad(r.Followed, read.Narrow...)
+	asked.Warned = append(asked.Warned, broad...)
+	unbounded := false
 	if r.Guard != nil {
 		if missing := r.Guard.Missing(ctx); missing != nil {
-			asked.Held = true
+			unbounded, asked.Held = true, !publish.WorkedBy(p.Status.Clusters, p.Generation)
 			asked.Refused = slices.Insert(asked.Refused, 0, publish.Statement{Reason: v1alpha1.ReasonAuthorsUnbounded, Message: "nothing new is made: " + missing.Error()})
 		}
 	}
 	again, err := r.Leader.Keep(ctx, asked, read.Base)
-	if asked.Held && again == 0 {
+	if again == 0 && (unbounded || len(broad) > 0) { // nothing tells of what does not match
 		again = lookAgain
 	}
 	return reconcile.Result{RequeueAfter: again}, err

@@ -11,8 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/endpoint/policy"
-	"github.com/hawser-io/hawser/endpoint/publish"
 )
 
 func TestAPolicyFollowsThePodsOfARemoteCluster(t *testing.T) {
@@ -49,17 +47,17 @@ func TestAPolicyFollowsThePodsOfARemoteCluster(t *testing.T) {
 
 	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Ingress[1].Source.Selector = new("app =") })
 	s.has(closed, "shop.peers-alpha for role=shop: to 10.1.0.2/32 10.1.0.9/32 :8080")
-	s.says(p, metav1.ConditionFalse, publish.ReasonSelectorInvalid, "spec.ingress[1].source.selector", "app =\n    ^")
+	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonSelectorInvalid, "spec.ingress[1].source.selector", "app =\n    ^")
 
 	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Selector = "role contains 'shop'" })
 	s.has(closed)
-	s.says(p, metav1.ConditionFalse, publish.ReasonSelectorInvalid, "spec.selector: role contains", "stay closed")
+	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonSelectorInvalid, "spec.selector: role contains", "stay closed")
 
 	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) {
 		spec.Selector, spec.Ingress, spec.Egress = "", nil, []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{ServiceAccounts: &v1alpha1.ServiceAccountMatch{Names: []string{"a"}}}}}
 	})
 	s.has("shop.closed for <none>:")
-	s.says(p, metav1.ConditionFalse, policy.ReasonNotExpressible, "spec.egress[0].source.serviceAccounts.names")
+	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonNotExpressible, "spec.egress[0].source.serviceAccounts.names")
 
 	if err := s.admin.Delete(t.Context(), p); err != nil {
 		t.Fatal(err)
@@ -102,7 +100,7 @@ func TestAnObjectThatIsNotOursIsRefusedAndLeft(t *testing.T) {
 		Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
 		Ingress:  []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}}},
 	})
-	s.says(p, metav1.ConditionFalse, publish.ReasonOutputsRefused, "shop.peers-alpha")
+	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonOutputsRefused, "shop.peers-alpha")
 	s.has("shop.closed for <none>:", "shop.peers-alpha for <none>:")
 	if err := s.admin.Delete(t.Context(), theirs); err != nil {
 		t.Fatal(err)
@@ -132,7 +130,7 @@ func TestThePolicysOwnClusterCanBeAskedForOnceItIsKnown(t *testing.T) {
 		Selector: "hawser.io/cluster == 'here' && hawser.io/cluster-id == 'its-id'", Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
 		Ingress: []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}}},
 	})
-	s.says(p, metav1.ConditionFalse, policy.ReasonNotExpressible, "spec.selector", "RemoteCluster")
+	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonNotExpressible, "spec.selector", "RemoteCluster")
 	s.has()
 	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "here"}}
 	rc.Spec.Auth.Type = v1alpha1.AuthInCluster
@@ -140,12 +138,26 @@ func TestThePolicysOwnClusterCanBeAskedForOnceItIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.admin.Delete(context.Background(), rc) })
-	s.says(p, metav1.ConditionFalse, policy.ReasonNotExpressible, "spec.selector", "the id of the local cluster is not known")
+	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonNotExpressible, "spec.selector", "the id of the local cluster is not known")
 	before := rc.DeepCopy()
 	rc.Status.ClusterID = "its-id"
 	if err := s.admin.Status().Patch(t.Context(), rc, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
 	s.has("shop.closed for <none>:", "shop.peers-alpha for <none>: from 10.1.0.1/32")
+	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+}
+
+func TestAPeerThatMatchesAllThatThereIsIsWarnedOf(t *testing.T) {
+	s := newScene(t)
+	s.pod("web", "web", "10.1.0.1")
+	other := s.podIn(metav1.NamespaceDefault, "db-of-"+s.namespace, "db", "10.1.0.2")
+	t.Cleanup(func() { _ = s.remote.Delete(context.Background(), other, client.GracePeriodSeconds(0)) })
+	p := s.policy(v1alpha1.FederatedNetworkPolicySpec{
+		Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
+		Ingress:  []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{NamespaceSelector: new("all()"), Selector: new("app != 'wbe'")}}},
+	})
+	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonSelectsEverything, "spec.ingress[0].source.selector: ", "matches every endpoint")
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Ingress[0].Source.Selector = new("app != 'db'") })
 	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
 }

@@ -1,19 +1,13 @@
 package federatednetworkpolicy
 
 import (
-	"context"
-
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/publish"
@@ -56,30 +50,12 @@ func (r *LeaderReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("federatednetworkpolicy-leader").
 		For(&v1alpha1.FederatedNetworkPolicy{}).
 		Watches(&v1alpha1.RemoteCluster{}, every(r.Client), builder.WithPredicates(predicate.Or(publish.ClusterChanged(), localChanged()))).
-		WatchesRawSource(source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-			stop := r.Leader.Notify(func(k publish.Key) {
-				if k.Kind == publish.FederatedNetworkPolicy {
-					queue.Add(reconcile.Request{NamespacedName: client.ObjectKey{Namespace: k.Namespace, Name: k.Name}})
-				}
-			})
-			context.AfterFunc(ctx, stop)
-			return nil
-		})).
+		WatchesRawSource(r.Leader.Source(publish.FederatedNetworkPolicy)).
 		WithOptions(controller.Options{SkipNameValidation: new(true)}).
 		Complete(r)
 }
 
-// every asks for all policies: each may select a cluster that has changed.
+// every asks for all policies: each may select a cluster that has changed, or ask for the local one.
 func every(from client.Reader) handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, rc client.Object) (requests []reconcile.Request) {
-		var policies v1alpha1.FederatedNetworkPolicyList
-		if err := from.List(ctx, &policies, client.UnsafeDisableDeepCopy); err != nil {
-			log.FromContext(ctx).Error(err, "listing FederatedNetworkPolicies of a changed RemoteCluster", "cluster", rc.GetName())
-			return nil
-		}
-		for i := range policies.Items {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&policies.Items[i])})
-		}
-		return requests
-	})
+	return publish.EveryOne(from, &v1alpha1.FederatedNetworkPolicyList{})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -24,7 +25,7 @@ const schemas = "../../../endpoint/calico/testdata/"
 // withoutCalico takes away what another test has installed.
 func withoutCalico(t *testing.T) {
 	t.Helper()
-	admin := adminOf(t, fleettest.Use(t, "primary"))
+	admin := fleettest.Use(t, "primary").Admin(t)
 	crd := &unstructured.Unstructured{}
 	crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
 	crd.SetName("networkpolicies.projectcalico.org")
@@ -57,6 +58,20 @@ func (s *scene) made(k calico.Kind, inShort func(*unstructured.Unstructured) str
 	})
 }
 
+// owned says whether an object goes with the namespace of the policy, should nobody sweep it.
+func (s *scene) owned(o *unstructured.Unstructured) string {
+	s.t.Helper()
+	var namespace corev1.Namespace
+	if err := s.admin.Get(s.t.Context(), client.ObjectKey{Name: s.namespace}, &namespace); err != nil {
+		return err.Error()
+	}
+	want := metav1.OwnerReference{APIVersion: "v1", Kind: "Namespace", Name: s.namespace, UID: namespace.UID}
+	if got := o.GetOwnerReferences(); len(got) != 1 || got[0] != want {
+		return fmt.Sprintf(" by %+v", got)
+	}
+	return " by its namespace"
+}
+
 func webIn(alpha ...string) v1alpha1.FederatedNetworkPolicySpec {
 	return v1alpha1.FederatedNetworkPolicySpec{
 		Selector: "role == 'shop'", Clusters: v1alpha1.ClusterScope{Names: alpha},
@@ -77,7 +92,7 @@ func TestPodsStayClosedWhereTheirTargetIsNotServed(t *testing.T) {
 	s.has(closed, "shop.peers-alpha for role=shop: to 10.1.0.1/32 :80")
 
 	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Target = v1alpha1.TargetCalico })
-	s.says(p, metav1.ConditionFalse, publish.ReasonOutputsRefused, "NetworkPolicy "+s.namespace+"/shop", "this needs Calico with its API server")
+	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonOutputsRefused, "NetworkPolicy "+s.namespace+"/shop", "this needs Calico with its API server")
 	s.has(closed)
 
 	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) {
@@ -89,16 +104,16 @@ func TestPodsStayClosedWhereTheirTargetIsNotServed(t *testing.T) {
 		if err != nil {
 			return err.Error()
 		}
-		return fmt.Sprint(strings.TrimPrefix(c.Name, s.namespace+"."), " ", c.Spec.Tier, " ", c.Spec.Priority, " ", c.Spec.Egress[0].To[0].Networks, " ", c.Spec.Egress[0].Protocols[0].TCP.DestinationPort.Number, " ", len(c.OwnerReferences))
+		return fmt.Sprint(strings.TrimPrefix(c.Name, s.namespace+"."), " ", c.Spec.Tier, " ", c.Spec.Priority, " ", c.Spec.Egress[0].To[0].Networks, " ", c.Spec.Egress[0].Protocols[0].TCP.DestinationPort.Number, s.owned(o))
 	}
-	s.made(calico.ClusterNetworkPolicies, accepted, "shop.egress-alpha Admin 12 [10.1.0.1/32] 80 0")
+	s.made(calico.ClusterNetworkPolicies, accepted, "shop.egress-alpha Admin 12 [10.1.0.1/32] 80 by its namespace")
 	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
 	s.move(web, "10.1.0.2")
-	s.made(calico.ClusterNetworkPolicies, accepted, "shop.egress-alpha Admin 12 [10.1.0.2/32] 80 0")
+	s.made(calico.ClusterNetworkPolicies, accepted, "shop.egress-alpha Admin 12 [10.1.0.2/32] 80 by its namespace")
 	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) {
 		spec.Ingress = []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}}}
 	})
-	s.says(p, metav1.ConditionFalse, "NotExpressible", "spec.ingress[0].source.selector", "knows addresses of destinations alone")
+	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonNotExpressible, "spec.ingress[0].source.selector", "knows addresses of destinations alone")
 	if err := s.admin.Delete(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -129,21 +144,21 @@ func TestCalicoFollowsThePodsOfARemoteCluster(t *testing.T) {
 		if err != nil {
 			return err.Error()
 		}
-		return fmt.Sprint(c.Spec.Nets, " ", len(c.OwnerReferences))
+		return fmt.Sprint(c.Spec.Nets, s.owned(o))
 	}
 	s.made(calico.NetworkPolicies, policies, `shop role == "shop" [Ingress Egress] to 80`, `shop-ports-alpha role == "shop" [Egress] to 8080`)
-	s.made(calico.GlobalNetworkSets, sets, "[10.1.0.1/32] 0", "[10.1.0.1/32] 0")
+	s.made(calico.GlobalNetworkSets, sets, "[10.1.0.1/32] by its namespace", "[10.1.0.1/32] by its namespace")
 	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
 	s.has()
 	s.move(web, "10.1.0.2")
-	s.made(calico.GlobalNetworkSets, sets, "[10.1.0.2/32] 0", "[10.1.0.2/32] 0")
+	s.made(calico.GlobalNetworkSets, sets, "[10.1.0.2/32] by its namespace", "[10.1.0.2/32] by its namespace")
 
 	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Egress[0].Destination.Ports = nil })
 	s.made(calico.NetworkPolicies, func(o *unstructured.Unstructured) string { return o.GetName() }, "shop")
-	s.made(calico.GlobalNetworkSets, sets, "[10.1.0.2/32] 0")
+	s.made(calico.GlobalNetworkSets, sets, "[10.1.0.2/32] by its namespace")
 	if err := s.admin.Delete(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	s.made(calico.GlobalNetworkSets, sets) // which no garbage collector takes: they are of no namespace
+	s.made(calico.GlobalNetworkSets, sets) // which no garbage collector takes with it: they are of no namespace
 	s.made(calico.NetworkPolicies, policies)
 }

@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/hawser-io/hawser/endpoint/service"
+	"github.com/hawser-io/hawser/endpoint/staleness"
 )
 
 // Shards says which clusters this replica works for.
@@ -49,6 +50,9 @@ type Options struct {
 	PerSlice int
 	// Window is how long changes are gathered before they are written. Zero means DefaultWindow.
 	Window time.Duration
+	// Lag is how long an import that no slice speaks for any more keeps its address: the slices may be made again in a
+	// moment, and the address would be another one then. Zero means DefaultLag.
+	Lag time.Duration
 	// Grace is how long a cluster may be silent before that is told. Zero means DefaultGrace.
 	Grace time.Duration
 	// Look is how often it is looked for the kinds of the multi-cluster services API where they are absent. Zero means
@@ -59,6 +63,8 @@ type Options struct {
 const (
 	// DefaultWindow is the default of Options.Window.
 	DefaultWindow = 100 * time.Millisecond
+	// DefaultLag is the default of Options.Lag.
+	DefaultLag = 10 * time.Second
 	// DefaultGrace is the default of Options.Grace.
 	DefaultGrace = 30 * time.Second
 
@@ -80,9 +86,11 @@ type Controller struct {
 	slices, folds workqueue.TypedRateLimitingInterface[service.Key]
 
 	mu     sync.Mutex
-	expiry map[service.Key]*service.Expiry
+	memory map[service.Key]*staleness.Memory
 	taken  map[service.Key]map[string]bool // names of slices that are somebody else's
+	first  map[service.Key]sighting        // of the exports of clusters that are ours
 	said   map[service.Key]string          // the last event, by what it was about
+	alone  map[service.Key]time.Time       // imports with an address that nothing asks for, since when
 	// statuses of imports, as they were written last.
 	statuses map[service.Key]statusOf
 }
@@ -115,12 +123,15 @@ func New(o Options) (*Controller, error) {
 	if o.Window == 0 {
 		o.Window = DefaultWindow
 	}
+	if o.Lag == 0 {
+		o.Lag = DefaultLag
+	}
 	if o.Grace == 0 {
 		o.Grace = DefaultGrace
 	}
 	c := &Controller{
 		options: o, slices: newQueue("federatedservice"), folds: newQueue("serviceimport"), quota: rate.NewLimiter(1, 50),
-		expiry: map[service.Key]*service.Expiry{}, taken: map[service.Key]map[string]bool{}, said: map[service.Key]string{}, statuses: map[service.Key]statusOf{},
+		memory: map[service.Key]*staleness.Memory{}, taken: map[service.Key]map[string]bool{}, first: map[service.Key]sighting{}, said: map[service.Key]string{}, alone: map[service.Key]time.Time{}, statuses: map[service.Key]statusOf{},
 	}
 	var err error
 	if c.writer, err = newWriter(o.Config); err != nil {

@@ -69,10 +69,19 @@ func (c *Controller) wroteDerived(key service.Key, name string, written *corev1.
 	return nil, service.Problem{}, fmt.Errorf("writing Service %q in namespace %q: %w", name, key.Namespace, err)
 }
 
-// dropDerived removes the Service of an import.
-func (c *Controller) dropDerived(ctx context.Context, key service.Key) error {
+// derived is the Service that gives the import of a key its address, and stays; nil: there is none.
+func (c *Controller) derived(key service.Key) *corev1.Service {
 	s := c.local.Service(key.Namespace, service.DerivedName(key.Namespace, key.Name))
 	if s == nil || !ours(s) || s.DeletionTimestamp != nil {
+		return nil
+	}
+	return s
+}
+
+// dropDerived removes the Service of an import.
+func (c *Controller) dropDerived(ctx context.Context, key service.Key) error {
+	s := c.derived(key)
+	if s == nil {
 		return nil
 	}
 	err := c.leader.kube.CoreV1().Services(s.Namespace).Delete(ctx, s.Name, preconditions(s.UID))

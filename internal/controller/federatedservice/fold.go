@@ -24,6 +24,7 @@ const fieldManager = "hawser-federation"
 // fold does what the slices of all clusters together ask for.
 func (c *Controller) fold(ctx context.Context, key service.Key) (again time.Duration, err error) {
 	if !c.local.Synced(key.Import) || !c.leads() {
+		c.accompany(key)
 		return 0, nil // when that changes, everything is looked at
 	}
 	if !c.local.HasNamespace(key.Namespace) {
@@ -33,7 +34,7 @@ func (c *Controller) fold(ctx context.Context, key service.Key) (again time.Dura
 	ctx, cancel := context.WithTimeout(ctx, 4*callTimeout)
 	defer cancel()
 	if key.Import {
-		return 0, c.foldImport(ctx, key)
+		return c.foldImport(ctx, key)
 	}
 	return 0, c.foldFederated(ctx, key)
 }
@@ -45,7 +46,7 @@ func (c *Controller) foldFederated(ctx context.Context, key service.Key) error {
 		c.hush(key)
 		return nil
 	}
-	f, problem := service.ReadFederated(s)
+	f, problem := service.ReadFederated(s, c.local.LastSelector(key, s.UID))
 	before := meta.FindStatusCondition(s.Status.Conditions, service.ConditionFederated)
 	switch {
 	case !problem.None():
@@ -85,10 +86,7 @@ func (c *Controller) summary(key service.Key, f *service.Federated) (status meta
 		p.Reason, event = service.ReasonPartial, corev1.EventTypeWarning
 		p.Message += "; " + strings.Join(missing, "; ")
 	}
-	const longest = 4096
-	if len(p.Message) > longest {
-		p.Message = p.Message[:longest] + "…"
-	}
+	p.Message = cut(p.Message, longestMessage)
 	return metav1.ConditionTrue, p, event
 }
 
@@ -155,16 +153,22 @@ func (c *Controller) event(key service.Key, about runtime.Object, kind string, p
 	if known && before == text || !known && kind == corev1.EventTypeNormal || !c.quota.Allow() {
 		return // after a restart nothing is news that is well
 	}
-	c.options.Events.Eventf(about, nil, kind, p.Reason, "FederateServices", "%s", short(p.Message))
+	c.options.Events.Eventf(about, nil, kind, p.Reason, "FederateServices", "%s", cut(p.Message, longestEvent))
 }
 
-// short is as much of a message as an event may have.
-func short(text string) string {
-	const longest = 1000
-	if len(text) > longest {
-		return text[:longest] + "…"
+const (
+	// longestMessage is as much of a message as a condition has: ServiceImports and ServiceExports refuse more than 32 KiB.
+	longestMessage = 4096
+	// longestEvent is as much of a message as an event may have.
+	longestEvent = 1000
+)
+
+// cut is a text, or as much of it as there may be.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	return text
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 func (c *Controller) hush(key service.Key) {

@@ -173,7 +173,7 @@ func (w *world) controller(options ...func(*federatedservice.Options)) *federate
 	o := federatedservice.Options{
 		Local: "home", Config: w.config["home"], Events: &w.events, Clock: shifted{ahead: &w.ahead}, Log: funcr.New(w.logged, funcr.Options{}),
 		Known:  func(context.Context, string) (bool, error) { return true, nil },
-		Window: 20 * time.Millisecond, Grace: 300 * time.Millisecond, Look: 200 * time.Millisecond,
+		Window: 20 * time.Millisecond, Grace: 300 * time.Millisecond, Lag: 300 * time.Millisecond, Look: 200 * time.Millisecond,
 	}
 	for _, f := range options {
 		f(&o)
@@ -197,8 +197,18 @@ func (w *world) run(c *federatedservice.Controller) *fleettest.Running {
 func (w *world) follow(c *federatedservice.Controller, clusters ...string) {
 	w.t.Helper()
 	for _, name := range clusters {
-		w.followAs(c, name, "id-of-"+name, w.config[name])
+		w.followAs(c, name, w.id(name), w.config[name])
 	}
+}
+
+// id of a cluster.
+func (w *world) id(cluster string) string {
+	w.t.Helper()
+	var system corev1.Namespace
+	if err := w.admin[cluster].Get(w.t.Context(), client.ObjectKey{Name: metav1.NamespaceSystem}, &system); err != nil {
+		w.t.Fatal(err)
+	}
+	return string(system.UID)
 }
 
 func (w *world) followAs(c *federatedservice.Controller, name, id string, config *rest.Config) {
@@ -223,6 +233,13 @@ func (w *world) backing(cluster, name string, addresses ...string) {
 	e.Ports = []discoveryv1.EndpointPort{{Name: new("sql"), Port: new(int32(15432))}, {Name: new("metrics"), Port: new(int32(19100))}}
 	e.Endpoints = endpointsOf(addresses)
 	w.create(cluster, e)
+}
+
+// unbacked takes away what backing made.
+func (w *world) unbacked(cluster, name string) {
+	w.t.Helper()
+	w.remove(cluster, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}})
+	w.remove(cluster, &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name + "-x"}})
 }
 
 // endpointsOf makes endpoints of addresses; a ! at the end is one that is not ready.

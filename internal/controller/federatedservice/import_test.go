@@ -184,7 +184,7 @@ func TestWhatClustersExportIsImported(t *testing.T) {
 	})
 	w.export("beta", "db")
 	w.export("home", "db")
-	w.is(alpha, beta, home)
+	w.is(alpha, "import db of beta metrics:19100 = 10.2.0.1", home) // its other port is not the one that is imported
 	w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of alpha,beta,home")
 	w.exportIs("db", "Valid", metav1.ConditionTrue, "Valid", "")
 	w.exportIs("db", "Ready", metav1.ConditionTrue, "Ready", "")
@@ -201,7 +201,7 @@ func TestWhatClustersExportIsImported(t *testing.T) {
 	}
 
 	w.unexport("alpha", "db")
-	w.is(beta, home)
+	w.is(beta, "import db of home metrics:19100 = 10.3.0.1")
 	im = w.imported("db", "ClusterSetIP sql:6432,metrics:9100 of beta,home")
 	if im.Spec.SessionAffinity != corev1.ServiceAffinityClientIP || im.Spec.SessionAffinityConfig == nil || im.Labels["team"] != "" {
 		t.Errorf("it is as the export that is gone said: %+v %v", im.Spec, im.Labels)
@@ -210,6 +210,7 @@ func TestWhatClustersExportIsImported(t *testing.T) {
 		s.Spec.Ports[0].Port, s.Spec.SessionAffinity, s.Spec.SessionAffinityConfig = 5432, corev1.ServiceAffinityNone, nil
 	})
 	w.exportIs("db", "Conflict", metav1.ConditionFalse, "NoConflicts", "")
+	w.is(beta, home)
 	w.remove("home", im) // people can, and it comes back as long as it is exported
 	w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of beta,home")
 	w.unexport("beta", "db")
@@ -329,7 +330,7 @@ func TestReplicasNeedNotSeeWhatOthersSee(t *testing.T) {
 		if r.owns != "nothing" {
 			w.follow(c, r.owns)
 		} else { // it has not let go of it yet, and has something else in mind
-			w.followAs(c, "alpha", "id-of-alpha", w.config["beta"])
+			w.followAs(c, "alpha", w.id("beta"), w.config["beta"])
 		}
 	}
 	w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of alpha,beta")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -35,35 +36,71 @@ type exportedNames struct {
 func ours(o metav1.Object) bool { return o.GetLabels()[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy }
 
 // foldImport makes the import that the exports of all clusters come to, with the Service that gives it its address, and
-// says on the local export what came of it.
-func (c *Controller) foldImport(ctx context.Context, key service.Key) error {
+// says on the local export what came of it. It says when to look again; zero: when something changes.
+func (c *Controller) foldImport(ctx context.Context, key service.Key) (again time.Duration, err error) {
 	if !c.local.Imports() {
-		return nil
+		return 0, nil
 	}
-	var exports []service.Export
-	for _, cluster := range c.local.Clusters(key) {
-		if source := service.SourceOf(key.Of(cluster), c.local.Slices(key.Of(cluster))); source.Export != nil {
-			exports = append(exports, *source.Export)
-		}
-	}
+	exports := c.exports(key, "")
 	if len(exports) == 0 {
+		if left := c.wait(key, c.derived(key) != nil || c.imported(key) != nil); left > 0 {
+			return left, c.tellExport(ctx, key, nil, service.Problem{})
+		}
 		c.hush(key)
 		if err := c.dropImport(ctx, key); err != nil {
-			return err
+			return 0, err
 		}
-		return c.tellExport(ctx, key, nil, service.Problem{})
+		return 0, c.tellExport(ctx, key, nil, service.Problem{})
 	}
 	folded := service.Fold(exports)
+	if folded.HasAddress() {
+		c.accompany(key)
+	} else if left := c.wait(key, c.derived(key) != nil); left > 0 {
+		return left, nil
+	}
 	im, problem, err := c.keepImport(ctx, key, &folded)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if problem.None() && im != nil {
 		if problem, err = c.address(ctx, key, im, &folded); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return c.tellExport(ctx, key, &folded, problem)
+	return 0, c.tellExport(ctx, key, &folded, problem)
+}
+
+// wait says for how long what there is of an import is to stay although nothing asks for it: slices that are edited, or
+// deleted all at once, are made again in a moment, and a Service that is made again has another address. Zero: no longer.
+func (c *Controller) wait(key service.Key, is bool) (left time.Duration) {
+	if !is {
+		c.accompany(key)
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.options.Clock.Now()
+	since, waits := c.alone[key]
+	if !waits {
+		since, c.alone[key] = now, now
+	}
+	return max(0, since.Add(c.options.Lag).Sub(now))
+}
+
+// accompany says that something asks for an import, or that it is not for us to say.
+func (c *Controller) accompany(key service.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.alone, key)
+}
+
+// imported is the import that we made of a key and that stays; nil: there is none.
+func (c *Controller) imported(key service.Key) *mcs.ServiceImport {
+	im := c.local.Import(key.Namespace, key.Name)
+	if im == nil || !ours(im) || im.DeletionTimestamp != nil {
+		return nil
+	}
+	return im
 }
 
 // dropImport removes the import that nobody exports any more, and its Service.
@@ -71,8 +108,8 @@ func (c *Controller) dropImport(ctx context.Context, key service.Key) error {
 	if err := c.dropDerived(ctx, key); err != nil {
 		return err
 	}
-	im := c.local.Import(key.Namespace, key.Name)
-	if im == nil || !ours(im) || im.DeletionTimestamp != nil {
+	im := c.imported(key)
+	if im == nil {
 		return nil
 	}
 	err := c.imports(im.APIVersion, key.Namespace).Delete(ctx, key.Name, preconditions(im.UID))
@@ -301,6 +338,7 @@ func (c *Controller) missing(key service.Key) (text string) {
 
 // dated gives a condition the time of its last transition.
 func (c *Controller) dated(before []metav1.Condition, now metav1.Condition) metav1.Condition {
+	now.Message = cut(now.Message, longestMessage)
 	now.LastTransitionTime = metav1.NewTime(c.options.Clock.Now().UTC().Truncate(1e9))
 	for _, b := range before {
 		if b.Type == now.Type && b.Status == now.Status {

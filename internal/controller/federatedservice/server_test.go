@@ -2,6 +2,7 @@ package federatedservice_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -71,6 +72,18 @@ func TestAServiceHasTheEndpointsOfEveryClusterThatItSelects(t *testing.T) {
 	w.remove("home", &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: edited}})
 	w.is("all of beta metrics:19100 = 10.2.0.1")
 
+	annotate := func(text string) {
+		change(w, "home", "all", &corev1.Service{}, func(s *corev1.Service) { s.Annotations[service.SelectorAnnotation] = text })
+	}
+	annotate("app =")
+	w.condition("all", metav1.ConditionFalse, service.ReasonSelectorInvalid, `the selector that was read last: hawser.io/cluster == "beta"`)
+	w.endpoints("beta", "db-b", "10.2.0.1", "10.2.0.2")
+	w.is("all of beta metrics:19100 = 10.2.0.1 10.2.0.2")
+	w.endpoints("beta", "db-b", "10.2.0.1")
+	annotate(`hawser.io/cluster == "beta"`)
+	w.condition("all", metav1.ConditionTrue, service.ReasonFederated, "beta")
+	w.is("all of beta metrics:19100 = 10.2.0.1")
+
 	change(w, "home", "all", &corev1.Service{}, func(s *corev1.Service) { s.Annotations[service.CalicoSelectorAnnotation] = "all()" })
 	w.is("")
 	w.condition("all", metav1.ConditionFalse, service.ReasonAnnotationsDiffer, "take one away")
@@ -133,10 +146,14 @@ func TestTheEndpointsOfAClusterThatIsCut(t *testing.T) {
 	w.condition("expired", metav1.ConditionTrue, service.ReasonPartial, "taken away")
 	running.Stop() // what is known of a cluster that does not answer is what is written
 
+	before := w.versionsOf("alpha")
 	c, _ = w.start()
 	w.follow(c, "alpha", "beta")
 	w.pass(c, time.Second)
-	w.still(w.versions)
+	w.calm(w.versions)
+	if after := w.versionsOf("alpha"); !slices.Equal(after, before) {
+		t.Errorf("after a restart %q is written, and was %q", after, before)
+	}
 	w.is("expired of alpha  = -", beta1, kept, beta2)
 	w.proxy["alpha"].Restore()
 	w.condition("kept", metav1.ConditionTrue, service.ReasonFederated, "alpha, beta")
@@ -145,15 +162,21 @@ func TestTheEndpointsOfAClusterThatIsCut(t *testing.T) {
 	w.is("expired of alpha sql:15432 = 10.1.0.1", beta1, kept, beta2)
 
 	// Another cluster has the name now.
-	w.followAs(c, "alpha", "another", w.config["beta"])
+	w.followAs(c, "alpha", w.id("beta"), w.config["beta"])
 	w.is("expired of alpha sql:15432 = 10.2.0.1", beta1, "kept of alpha sql:15432 = 10.2.0.1", beta2)
 	c.Clusters().Suspend(endpoint.Cluster{Name: "alpha", ID: "a third"}, endpoint.Gap{Reason: endpoint.ReasonNotConnected, Message: "starting"})
 	w.is(beta1, beta2)
-	w.followAs(c, "alpha", "a third", w.config["alpha"])
+	w.followAs(c, "alpha", w.id("alpha"), w.config["alpha"])
 	w.is("expired of alpha sql:15432 = 10.1.0.1", beta1, kept, beta2)
 	c.Clusters().Bar(endpoint.Cluster{Name: "beta"}, endpoint.Gap{Reason: endpoint.ReasonUnbounded, Message: "spec.endpointCIDRs is empty"})
 	w.is("expired of alpha sql:15432 = 10.1.0.1", "expired of beta  = -", kept, "kept of beta  = -")
 	w.condition("kept", metav1.ConditionTrue, service.ReasonPartial, `cluster "beta": nothing is taken from it: spec.endpointCIDRs is empty`)
+}
+
+// versionsOf are the names of slices of ours of a cluster with their resourceVersions.
+func (w *world) versionsOf(cluster string) []string {
+	w.t.Helper()
+	return slices.DeleteFunc(strings.Split(w.versions(), "\n"), func(s string) bool { return !strings.Contains(s, "-"+cluster+"-") })
 }
 
 // pass lets time pass, and the controller look at everything.

@@ -1,0 +1,151 @@
+package federatedservice_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hawser-io/hawser/endpoint/service"
+	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/controller/federatedservice"
+)
+
+// TestAnImportKeepsItsAddressWhileItsSlicesAreMadeAgain: another Service would have another one.
+func TestAnImportKeepsItsAddressWhileItsSlicesAreMadeAgain(t *testing.T) {
+	w := newWorld(t)
+	w.installKinds("home", "alpha")
+	w.backing("alpha", "db", "10.1.0.1")
+	w.export("alpha", "db")
+	replicaOf := func(r replica) (*federatedservice.Controller, *fleettest.Running) {
+		c := w.controller(func(o *federatedservice.Options) { o.Lag = 10 * time.Minute })
+		if err := c.Share(r, w.config["home"]); err != nil {
+			t.Fatal(err)
+		}
+		return c, w.run(c)
+	}
+	leader, _ := replicaOf(replica{leads: true})
+	writer, running := replicaOf(replica{owns: "alpha"})
+	w.follow(writer, "alpha")
+	const written = "import db of alpha metrics:19100,sql:15432 = 10.1.0.1"
+	w.is(written)
+	im := w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of alpha")
+	before, err := w.derived("db")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	lose := func() {
+		t.Helper()
+		running.Stop()
+		if err := w.admin["home"].DeleteAllOf(t.Context(), &discoveryv1.EndpointSlice{}, client.InNamespace(w.namespace), client.MatchingLabels{discoveryv1.LabelManagedBy: service.ManagedBy}); err != nil {
+			t.Fatal(err)
+		}
+		w.is("")
+	}
+	lose()
+	w.still(w.everything)
+	w.pass(leader, 9*time.Minute)
+	w.still(w.everything)
+	writer, running = replicaOf(replica{owns: "alpha"})
+	w.follow(writer, "alpha")
+	w.is(written)
+	if after, err := w.derived("db"); err != nil || after.UID != before.UID || w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of alpha").UID != im.UID {
+		t.Errorf("its Service was %s with %s and is %s with %s, %v", before.UID, before.Spec.ClusterIP, after.UID, after.Spec.ClusterIP, err)
+	}
+
+	w.calm(w.everything) // by then the leader has seen them
+	lose()               // the time that it was without them before counts no more
+	w.still(w.everything)
+	w.pass(leader, 9*time.Minute)
+	w.still(w.everything)
+	w.pass(leader, 2*time.Minute)
+	w.imported("db", "")
+	fleettest.Eventually(t, patience, func() error {
+		if d, err := w.derived("db"); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("its Service is there: %v %w", d.Name, err)
+		}
+		return nil
+	})
+}
+
+// TestASliceThatCannotBeMadeKeepsNothingElseFromBeingWritten, and nothing is lost that was to be in it.
+func TestASliceThatCannotBeMadeKeepsNothingElseFromBeingWritten(t *testing.T) {
+	w := newWorld(t)
+	w.federated("all")
+	w.backing("alpha", "db", "10.1.0.1", "10.1.0.2")
+	c, _ := w.start(perSlice(2))
+	w.follow(c, "alpha")
+	w.is("all of alpha sql:15432 = 10.1.0.1 10.1.0.2")
+	none := &corev1.ResourceQuota{ObjectMeta: w.meta("none"), Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"count/endpointslices.discovery.k8s.io": resource.MustParse("1")}}}
+	w.create("home", none)
+	fleettest.Eventually(t, patience, func() error { // the quota counts when the API server has seen it
+		s := &discoveryv1.EndpointSlice{ObjectMeta: w.meta("probe"), AddressType: discoveryv1.AddressTypeIPv4}
+		if err := w.admin["home"].Create(t.Context(), s); err == nil {
+			w.remove("home", s)
+			return errors.New("there is no quota yet")
+		}
+		return nil
+	})
+	w.endpoints("alpha", "db", "10.1.0.2", "10.1.0.3", "10.1.0.4")
+	w.is("all of alpha sql:15432 = 10.1.0.2 10.1.0.3") // the first is gone, and there is no room for the fourth
+
+	w.endpoints("alpha", "db", "10.1.0.2", "10.1.0.3")
+	other := &discoveryv1.EndpointSlice{ObjectMeta: w.meta("db-y"), AddressType: discoveryv1.AddressTypeIPv4}
+	other.Labels = map[string]string{discoveryv1.LabelServiceName: "db"}
+	other.Ports, other.Endpoints = []discoveryv1.EndpointPort{{Name: new("sql"), Port: new(int32(25432))}}, endpointsOf([]string{"10.1.0.3"})
+	w.create("alpha", other)
+	w.endpoints("alpha", "db", "10.1.0.2")
+	w.calm(w.versions)
+	w.is("all of alpha sql:15432 = 10.1.0.2 10.1.0.3") // it is to move, and cannot
+	w.endpoints("alpha", "db", "10.1.0.9")
+	w.is("all of alpha sql:15432 = 10.1.0.3 10.1.0.9")
+
+	w.remove("home", none)
+	c.Own("")
+	w.is("all of alpha sql:15432 = 10.1.0.9", "all of alpha sql:25432 = 10.1.0.3")
+}
+
+// TestAnImportThatIsHeadlessForAMomentKeepsItsAddress, as when the slices of the cluster that has the say are made again.
+func TestAnImportThatIsHeadlessForAMomentKeepsItsAddress(t *testing.T) {
+	w := newWorld(t)
+	w.installKinds("home", "alpha")
+	w.backing("alpha", "db", "10.1.0.1")
+	w.export("alpha", "db")
+	s := &corev1.Service{ObjectMeta: w.meta("db")}
+	s.Spec.ClusterIP, s.Spec.Ports = corev1.ClusterIPNone, []corev1.ServicePort{{Name: "sql", Port: 5432}}
+	w.create("home", s)
+	w.export("home", "db")
+	c, _ := w.start(func(o *federatedservice.Options) { o.Lag = 10 * time.Minute })
+	w.follow(c, "alpha", "home")
+	w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of alpha,home")
+	before, err := w.derived("db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.unexport("alpha", "db")
+	w.is("import db of home  = -")
+	w.calm(w.everything)
+	w.export("alpha", "db")
+	w.is("import db of alpha metrics:19100,sql:15432 = 10.1.0.1", "import db of home  = -")
+	w.unexport("alpha", "db")
+	w.is("import db of home  = -")
+	w.calm(w.everything)
+	if after, err := w.derived("db"); err != nil || after.UID != before.UID {
+		t.Errorf("its Service was %s, and is %s, %v", before.UID, after.UID, err)
+	}
+	w.pass(c, 11*time.Minute)
+	w.imported("db", "Headless sql:5432 of home")
+	fleettest.Eventually(t, patience, func() error {
+		if d, err := w.derived("db"); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("its Service is there: %v %w", d.Name, err)
+		}
+		return nil
+	})
+}
