@@ -19,6 +19,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/connection"
 	"github.com/hawser-io/hawser/credential"
 	"github.com/hawser-io/hawser/fleettest"
@@ -50,9 +51,14 @@ type Bench struct {
 
 // Main runs a benchmark on the named clusters, adds its figures to File, and ends the program.
 func Main(name string, clusters []string, run func(*Bench) error) {
+	MainOn(name, fleettest.Options{Clusters: clusters}, run)
+}
+
+// MainOn is Main on a fleet that needs more than names.
+func MainOn(name string, fleet fleettest.Options, run func(*Bench) error) {
 	ctrl.SetLogger(logr.Discard())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := do(ctx, name, clusters, run)
+	err := do(ctx, name, fleet, run)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench %s: %v\n", name, err)
@@ -60,10 +66,10 @@ func Main(name string, clusters []string, run func(*Bench) error) {
 	}
 }
 
-func do(ctx context.Context, name string, clusters []string, run func(*Bench) error) error {
+func do(ctx context.Context, name string, of fleettest.Options, run func(*Bench) error) error {
 	b := &Bench{Ctx: ctx, name: name}
-	if len(clusters) > 0 {
-		fleet, err := fleettest.Start(ctx, fleettest.Options{Clusters: clusters})
+	if len(of.Clusters) > 0 {
+		fleet, err := fleettest.Start(ctx, of)
 		if err != nil {
 			return err
 		}
@@ -142,19 +148,21 @@ type Target struct {
 	Cluster *fleettest.Cluster
 	Admin   client.Client
 	Token   credential.Credential
+	// Capabilities that it was made ready for, besides that of connecting.
+	Capabilities []v1alpha1.Capability
 }
 
 // Target starts a cluster and makes it ready to be connected to.
-func (b *Bench) Target(name string) (Target, error) {
+func (b *Bench) Target(name string, capabilities ...v1alpha1.Capability) (Target, error) {
 	c, admin, err := b.Cluster(name)
 	if err != nil {
 		return Target{}, err
 	}
-	if err := b.Member(admin, member.Options{Local: Local}); err != nil {
+	if err := b.Member(admin, member.Options{Local: Local, Capabilities: capabilities}); err != nil {
 		return Target{}, err
 	}
 	token, err := install.Token(b.Ctx, admin, Local, 2*time.Hour)
-	return Target{c, admin, token}, err
+	return Target{c, admin, token, capabilities}, err
 }
 
 // Spec is a connection to the target under a name.
@@ -162,7 +170,7 @@ func (t Target) Spec(name string) connection.Spec {
 	return connection.Spec{
 		Name: name, Local: Local,
 		Endpoint: credential.Endpoint{Server: t.Cluster.Server, CAData: t.Cluster.CA()},
-		Checks:   member.Checks(Local, nil, nil, member.ServiceAccount),
+		Checks:   member.Checks(Local, t.Capabilities, nil, member.ServiceAccount),
 	}
 }
 

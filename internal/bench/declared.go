@@ -34,22 +34,28 @@ func (b *Bench) Declare(admin client.Client, n int, names ...string) error {
 		}
 	}
 	return Parallel(8, n, func(i int) error {
-		t, name := targets[i%len(targets)], fmt.Sprintf("c-%d", i)
-		input := &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName(name), Labels: map[string]string{v1alpha1.CredentialsLabel: "true"}},
-			StringData: map[string]string{v1alpha1.BearerTokenKey: t.Token.Token.Reveal()},
-		}
-		rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		rc.Spec.Server, rc.Spec.CAData = t.Cluster.Server, base64.StdEncoding.EncodeToString(t.Cluster.CA())
-		rc.Spec.Auth.Type = v1alpha1.AuthBearerToken
-		if err := admin.Create(b.Ctx, input); err != nil {
-			return fmt.Errorf("making the input of %s: %w", name, err)
-		}
-		if err := admin.Create(b.Ctx, rc); err != nil {
-			return fmt.Errorf("declaring %s: %w", name, err)
-		}
-		return nil
+		return b.DeclareAs(admin, fmt.Sprintf("c-%d", i), targets[i%len(targets)], func(*v1alpha1.RemoteCluster) {})
 	})
+}
+
+// DeclareAs makes a RemoteCluster for a target under a name, with the target's token as input and its capabilities,
+// after it was edited.
+func (b *Bench) DeclareAs(admin client.Client, name string, t Target, edit func(*v1alpha1.RemoteCluster)) error {
+	input := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName(name), Labels: map[string]string{v1alpha1.CredentialsLabel: "true"}},
+		StringData: map[string]string{v1alpha1.BearerTokenKey: t.Token.Token.Reveal()},
+	}
+	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	rc.Spec.Server, rc.Spec.CAData = t.Cluster.Server, base64.StdEncoding.EncodeToString(t.Cluster.CA())
+	rc.Spec.Auth.Type, rc.Spec.Capabilities = v1alpha1.AuthBearerToken, t.Capabilities
+	edit(rc)
+	if err := admin.Create(b.Ctx, input); err != nil {
+		return fmt.Errorf("making the input of %s: %w", name, err)
+	}
+	if err := admin.Create(b.Ctx, rc); err != nil {
+		return fmt.Errorf("declaring %s: %w", name, err)
+	}
+	return nil
 }
 
 // Unready takes the status off every RemoteCluster, and what was kept for it, so that all of it has to be found out anew.

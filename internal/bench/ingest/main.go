@@ -10,7 +10,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hawser-io/hawser/endpoint"
 	"github.com/hawser-io/hawser/endpoint/index"
@@ -26,31 +25,17 @@ const (
 	rounds = 5
 )
 
-func nodeName(i int) string { return fmt.Sprintf("node-%d", i) }
-
-// makeNodes makes the nodes that the pods are on: Kubernetes deletes the pods of a node that is gone.
-func makeNodes(b *bench.Bench, c *fleettest.Cluster) error {
-	return bench.Parallel(16, nodes, func(i int) error {
-		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: nodeName(i)}}
-		if _, err := c.Client().CoreV1().Nodes().Create(b.Ctx, node, metav1.CreateOptions{}); err != nil {
-			return fmt.Errorf("making node %d: %w", i, err)
-		}
-		return nil
-	})
-}
-
 func main() {
 	bench.Main("ingest", []string{"alpha"}, func(b *bench.Bench) error {
 		alpha, _, err := b.Cluster("alpha")
 		if err != nil {
 			return err
 		}
-		if err := makeNodes(b, alpha); err != nil {
+		if err := b.Nodes(alpha, nodes); err != nil {
 			return err
 		}
 		err = b.FillWith(alpha, pods, func(i int, p *corev1.Pod) {
-			p.Spec.NodeName = nodeName(i % nodes)
-			p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}} // nobody plays the nodes
+			bench.OnNode(p, i%nodes)
 			p.Annotations = map[string]string{wire.CNIPodIP: fmt.Sprintf("10.%d.%d.%d", 100+i>>16, i>>8&255, i&255)}
 		})
 		if err != nil {

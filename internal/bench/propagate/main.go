@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -25,7 +24,6 @@ import (
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/bench"
 	"github.com/hawser-io/hawser/internal/manager"
-	"github.com/hawser-io/hawser/member"
 )
 
 const (
@@ -82,30 +80,24 @@ func (r *run) fill(names ...string) (err error) {
 		return err
 	}
 	for i, name := range names {
-		c, admin, err := r.Cluster(name)
+		t, err := r.Target(name, v1alpha1.CapabilityEndpoints)
 		if err != nil {
 			return err
 		}
-		if err := r.Member(admin, member.Options{Local: bench.Local, Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}}); err != nil {
+		r.remotes = append(r.remotes, t.Cluster.Client())
+		if err := r.Nodes(t.Cluster, nodes); err != nil {
 			return err
 		}
-		clientset := c.Client()
-		r.remotes = append(r.remotes, clientset)
-		for n := range nodes {
-			if _, err := clientset.CoreV1().Nodes().Create(r.Ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", n)}}, metav1.CreateOptions{}); err != nil {
-				return fmt.Errorf("making a node: %w", err)
-			}
-		}
-		err = r.FillWith(c, r.pods, func(i int, p *corev1.Pod) {
-			p.Spec.NodeName = fmt.Sprintf("node-%d", i%nodes)
-			p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}} // nobody plays the nodes
+		err = r.FillWith(t.Cluster, r.pods, func(i int, p *corev1.Pod) {
+			bench.OnNode(p, i%nodes)
 			p.Labels["app"] = fmt.Sprintf("app-%d", i%sets)
 			p.Annotations = map[string]string{wire.CNIPodIP: r.address().String()}
 		})
 		if err != nil {
 			return err
 		}
-		if err := r.declare(fmt.Sprintf("c-%d", i), c, bench.AccountToken(r.Ctx, admin, v1alpha1.MemberNamespace(bench.Local), v1alpha1.MemberServiceAccount)); err != nil {
+		err = r.DeclareAs(r.admin, fmt.Sprintf("c-%d", i), t, func(rc *v1alpha1.RemoteCluster) { rc.Spec.EndpointCIDRs = []string{"10.0.0.0/8"} })
+		if err != nil {
 			return err
 		}
 	}
@@ -118,21 +110,6 @@ func (r *run) address() netip.Addr {
 	defer r.mu.Unlock()
 	r.next += 2
 	return netip.AddrFrom4([4]byte{10, byte(r.next >> 16), byte(r.next >> 8), byte(r.next)})
-}
-
-func (r *run) declare(name string, c *fleettest.Cluster, token string) error {
-	input := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: v1alpha1.InputSecretName(name), Labels: map[string]string{v1alpha1.CredentialsLabel: "true"}},
-		StringData: map[string]string{v1alpha1.BearerTokenKey: token},
-	}
-	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.RemoteClusterSpec{
-		Server: c.Server, CAData: base64.StdEncoding.EncodeToString(c.CA()), Auth: v1alpha1.Auth{Type: v1alpha1.AuthBearerToken},
-		Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}, EndpointCIDRs: []string{"10.0.0.0/8"},
-	}}
-	if err := errors.Join(r.admin.Create(r.Ctx, input), r.admin.Create(r.Ctx, rc)); err != nil {
-		return fmt.Errorf("declaring %s: %w", name, err)
-	}
-	return nil
 }
 
 // federate runs a manager, under the roles that are shipped, and waits until what is asked of it is there.

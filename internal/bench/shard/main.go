@@ -22,11 +22,11 @@ const (
 func main() {
 	bench.Main("shard", []string{"primary", "alpha", "beta"}, func(b *bench.Bench) error {
 		planned(b)
-		g := &group{Bench: b, n: bench.Size(connections), running: map[string]*process{}}
+		g := &group{Bench: b, n: bench.Size(connections)}
+		defer g.end()
 		if err := g.set(); err != nil {
 			return err
 		}
-		defer g.end()
 		return g.measure()
 	})
 }
@@ -78,14 +78,14 @@ func moved(before, after map[string]string) (n int) {
 func (g *group) measure() error {
 	all := []string{"hawser-0", "hawser-1", "hawser-2"}
 	for _, r := range all {
-		if err := g.launch(r); err != nil {
+		if err := g.Launch(r); err != nil {
 			return err
 		}
 	}
 	if err := g.up(all); err != nil {
 		return err
 	}
-	owner, err := g.owners()
+	owner, err := g.Owners()
 	if err != nil {
 		return err
 	}
@@ -99,12 +99,12 @@ func (g *group) measure() error {
 	if err := g.kill(all); err != nil {
 		return err
 	}
-	leader, err := g.leader()
+	leader, err := g.Leader()
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
-	if err := g.stop(leader, syscall.SIGTERM); err != nil {
+	if err := g.Stop(leader, syscall.SIGTERM); err != nil {
 		return err
 	}
 	if err := g.up(slices.DeleteFunc(slices.Clone(all), func(r string) bool { return r == leader })); err != nil {
@@ -116,13 +116,13 @@ func (g *group) measure() error {
 
 // kill measures what happens when the leader is killed, and comes back.
 func (g *group) kill(all []string) error {
-	leader, err := g.leader()
+	leader, err := g.Leader()
 	if err != nil {
 		return err
 	}
 	others := slices.DeleteFunc(slices.Clone(all), func(r string) bool { return r == leader })
 	begin, probes := time.Now(), g.probes(others)
-	if err := g.stop(leader, syscall.SIGKILL); err != nil {
+	if err := g.Stop(leader, syscall.SIGKILL); err != nil {
 		return err
 	}
 	if err := g.up(others); err != nil {
@@ -135,17 +135,17 @@ func (g *group) kill(all []string) error {
 	due, made := float64(g.n)*time.Since(begin).Seconds()/interval.Seconds(), g.probes(others)-probes
 	g.Add("probes_missed", max(0, due-made), "count", fmt.Sprintf("of %.0f that were due in %s from there on, one each %s", due, window, interval))
 
-	owner, err := g.owners()
+	owner, err := g.Owners()
 	if err != nil {
 		return err
 	}
-	if err := g.launch(leader); err != nil {
+	if err := g.Launch(leader); err != nil {
 		return err
 	}
 	if err := g.up(all); err != nil {
 		return err
 	}
-	joined, err := g.owners()
+	joined, err := g.Owners()
 	if err != nil {
 		return err
 	}
