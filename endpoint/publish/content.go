@@ -20,9 +20,9 @@ import (
 // written are the annotations of ours that are part of what we wrote.
 var written = []string{ClusterIDAnnotation, PiecesAnnotation, StaleSinceAnnotation, ExpiredAnnotation, SelectorAnnotation}
 
-// contentHash is one of what we write of an object: everything but its metadata and status, and of the metadata our
+// ContentHash is one of what we write of an object: everything but its metadata and status, and of the metadata our
 // labels and annotations. It is the same for what we write and for what was read, unless somebody has edited it.
-func contentHash(o *unstructured.Unstructured) string {
+func ContentHash(o *unstructured.Unstructured) string {
 	content := map[string]any{}
 	for field, value := range o.Object {
 		switch field {
@@ -97,7 +97,7 @@ func want(scheme *runtime.Scheme, o client.Object, k Key, owner metav1.OwnerRefe
 		annotations[LabelsAnnotation] = strings.Join(others, ",")
 	}
 	u.SetAnnotations(annotations)
-	hash := contentHash(u)
+	hash := ContentHash(u)
 	annotations[HashAnnotation] = hash
 	u.SetAnnotations(annotations)
 	if k.Namespace == "" || k.Namespace == u.GetNamespace() {

@@ -170,7 +170,7 @@ func TestAnEditorIsNamed(t *testing.T) {
 				managed = append(managed, metav1.ManagedFieldsEntry{Manager: v1alpha1.FieldManager, FieldsV1: fields(c.ours)})
 			}
 			o.SetManagedFields(managed)
-			if got := editor(o, contentHash(o)); got != c.want {
+			if got := editor(o, ContentHash(o)); got != c.want {
 				t.Errorf("it was edited by %q, want %q", got, c.want)
 			}
 		})

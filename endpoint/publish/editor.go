@@ -36,7 +36,7 @@ func editor(o *unstructured.Unstructured, hash string) string {
 			return entry.Manager
 		}
 	}
-	if len(ours) > 0 && tells(annotations, contentHash(ownedBy(o, ours))) {
+	if len(ours) > 0 && tells(annotations, ContentHash(ownedBy(o, ours))) {
 		return ""
 	}
 	return "somebody"

@@ -36,7 +36,7 @@ func TestTheSelectorThatSomethingWasMadeByLast(t *testing.T) {
 			var made Made
 			for _, o := range tt.objects {
 				if o.GetManagedFields()[0].Manager == "hawser" {
-					o.SetAnnotations(merged(o.GetAnnotations(), nil, map[string]string{HashAnnotation: contentHash(o)}))
+					o.SetAnnotations(merged(o.GetAnnotations(), nil, map[string]string{HashAnnotation: ContentHash(o)}))
 				}
 				made.Add(o, "u")
 			}

@@ -95,7 +95,7 @@ func (t *turn) create(ctx context.Context, client dynamic.NamespaceableResourceI
 // object, so that after a restart, or in another replica, it is not taken for an edit.
 func (t *turn) wrote(ctx context.Context, client dynamic.NamespaceableResourceInterface, of ref, o *unstructured.Unstructured) error {
 	t.records.wrote(o, t.ours)
-	if hash := contentHash(o); !tells(o.GetAnnotations(), hash) {
+	if hash := ContentHash(o); !tells(o.GetAnnotations(), hash) {
 		return t.note(ctx, client, of, o, hash)
 	}
 	return nil
@@ -110,7 +110,7 @@ func (t *turn) keep(ctx context.Context, client dynamic.NamespaceableResourceInt
 	if err != nil {
 		return t.verdict("reading", have.ref, err)
 	}
-	if hash := contentHash(o); o.GetUID() == have.uid && hash == have.made {
+	if hash := ContentHash(o); o.GetUID() == have.uid && hash == have.made {
 		return t.note(ctx, client, have.ref, o, hash)
 	}
 	t.records.put(o)

@@ -50,7 +50,7 @@ func recordOf(o *unstructured.Unstructured) (r *record, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	content := contentHash(o)
+	content := ContentHash(o)
 	return &record{
 		ref: ref{o.GroupVersionKind().GroupKind(), o.GetNamespace(), o.GetName()}, uid: o.GetUID(), version: o.GetResourceVersion(),
 		labels: o.GetLabels(), annotations: o.GetAnnotations(), owners: o.GetOwnerReferences(), finalizers: o.GetFinalizers(),

@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -45,6 +47,11 @@ func (f *field) askForBrokenSets(t *testing.T) {
 		Labels:      map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedBy, publish.SetLabel: es.Name, publish.ClusterLabel: "alpha"},
 		Annotations: map[string]string{publish.SelectorAnnotation: last.String()},
 	}}
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.Annotations[publish.HashAnnotation] = publish.ContentHash(&unstructured.Unstructured{Object: fields}) // nobody has edited it
 	if err := f.here.Client.Create(t.Context(), made, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
 		t.Fatal(err)
 	}
