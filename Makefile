@@ -54,7 +54,7 @@ image: ## Write the container image to dist/image, without a container engine
 
 .PHONY: test
 test: cc devfleet bin/helm ## Run all tests on real API servers, with the race detector
-	CGO_ENABLED=1 go test -race -timeout 15m $(TESTFLAGS) ./...
+	CGO_ENABLED=1 go test -race -p 3 -timeout 15m $(TESTFLAGS) ./...
 	for module in $(MODULES); do (cd $$module && CGO_ENABLED=1 go test -race -count=1 -timeout 5m $(TESTFLAGS) ./...); done
 
 .PHONY: fuzz

@@ -49,7 +49,7 @@ func TestGapsAloneMakeNothingAnew(t *testing.T) {
 		t.Error("everything is made anew for a gap")
 	}
 	said("OutsideCIDRs: addresses outside of spec.endpointCIDRs")
-	if due := p.reports.noted[reports]; !due.Equal(clock.Now().Add(30 * time.Second)) {
+	if due := p.reports.noted[reports]; !due.Equal(clock.Now().Add(mentionEvery * p.options.StatusEvery)) {
 		t.Errorf("it is said at %s", due)
 	}
 	delete(p.reports.noted, reports)

@@ -13,7 +13,7 @@ import (
 const grace = 10 * time.Second
 
 // mentionEvery is how much longer than others an entry stays of which only gaps have changed.
-const mentionEvery = 10
+const mentionEvery = 3
 
 // hold says of a cluster that was not listed how it was left.
 func (p *Publisher) hold(at owner, item *live, of view) {

@@ -97,7 +97,7 @@ func TestEndpointsAreThoseThatARemoteClusterMayContribute(t *testing.T) {
 	gap(endpoint.ReasonUnbounded)
 	h.update("alpha", func(rc *v1alpha1.RemoteCluster) { rc.Spec.EndpointCIDRs = []string{"10.4.0.0/16"} })
 	has("10.4.0.1/32")
-	gap("10.5.0.1")
+	gap(endpoint.ReasonOutside)
 	runs(t, far, there, "two", there, "10.4.0.2")
 	has("10.4.0.1/32", "10.4.0.2/32")
 

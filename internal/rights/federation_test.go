@@ -75,7 +75,7 @@ func (w *world) federation(ada, vera *rest.Config) {
 // authors writes what is federated, as people who may write what comes of it; and asks what becomes of it.
 func (w *world) authors(ada *rest.Config) {
 	w.t.Helper()
-	writes := rbacv1.PolicyRule{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}, Verbs: []string{"create", "update"}}
+	writes := rbacv1.PolicyRule{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}, Verbs: []string{"create", "update", "delete"}}
 	w.create(w.admin, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "writer-of-policies"}, Rules: []rbacv1.PolicyRule{writes}})
 	w.bind(w.admin, "ada", "writer-of-policies")
 	w.bind(w.admin, "paul", "writer-of-policies", "hawser-policy-author")
