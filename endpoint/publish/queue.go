@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"maps"
 	"sync"
 	"time"
 
@@ -32,24 +31,14 @@ type queue struct {
 
 	mu    sync.Mutex
 	noted map[task]time.Time // until they are due
-	begun map[task]time.Time // of those that are being done
-	rests map[task]time.Time // until when what took long is not done again
 	clock clock.WithTicker
 }
-
-// What takes long rests: while the local API server is slow, more changes are written with fewer writes.
-const (
-	restShare = 2 // times as long as it took
-	leastRest = 100 * time.Millisecond
-	mostRest  = time.Second
-	manyRests = 1000 // are looked through for those that are over
-)
 
 func newQueue(clock clock.WithTicker) *queue {
 	return &queue{
 		tasks:    workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[task]{Clock: clock}),
 		failures: workqueue.NewTypedItemExponentialFailureRateLimiter[task](200*time.Millisecond, 30*time.Second),
-		noted:    map[task]time.Time{}, begun: map[task]time.Time{}, rests: map[task]time.Time{}, clock: clock,
+		noted:    map[task]time.Time{}, clock: clock,
 	}
 }
 
@@ -67,48 +56,14 @@ func (q *queue) note(t task, after time.Duration) {
 
 // get waits for a task that is due. more is false when the queue is closed.
 func (q *queue) get() (t task, more bool) {
-	for {
-		t, closed := q.tasks.Get()
-		if closed {
-			return t, false
-		}
-		if q.begin(t) {
-			return t, true
-		}
-		q.tasks.Done(t)
+	t, closed := q.tasks.Get()
+	if closed {
+		return t, false
 	}
-}
-
-// begin notes that a task is done from now on, unless it rests: then it is put off.
-func (q *queue) begin(t task) bool {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	now := q.clock.Now()
-	if rest := q.rests[t]; now.Before(rest) {
-		q.noted[t] = rest
-		q.tasks.AddAfter(t, rest.Sub(now))
-		return false
-	}
-	delete(q.rests, t)
 	delete(q.noted, t) // what changes from now on is another task
-	q.begun[t] = now
-	return true
-}
-
-// end notes how long a task took.
-func (q *queue) end(t task) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	now := q.clock.Now()
-	rest := min(restShare*now.Sub(q.begun[t]), mostRest)
-	delete(q.begun, t)
-	if rest < leastRest {
-		return
-	}
-	if len(q.rests) >= manyRests {
-		maps.DeleteFunc(q.rests, func(_ task, until time.Time) bool { return !now.Before(until) })
-	}
-	q.rests[t] = now.Add(rest)
+	q.mu.Unlock()
+	return t, true
 }
 
 // first says that a task has not failed since it succeeded last.
@@ -116,7 +71,6 @@ func (q *queue) first(t task) bool { return q.failures.NumRequeues(t) == 0 }
 
 // done ends a task. One that has failed is done again, later each time.
 func (q *queue) done(t task, err error) {
-	q.end(t)
 	q.tasks.Done(t)
 	if err == nil {
 		q.failures.Forget(t)

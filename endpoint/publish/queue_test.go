@@ -91,28 +91,3 @@ func TestWhatComesWithinTheWindowIsDoneAtOnce(t *testing.T) {
 	}
 	k.q.done(a, nil)
 }
-
-func TestWhatTakesLongRests(t *testing.T) {
-	k := takeFrom(t)
-	a, b := task{cluster: "a"}, task{cluster: "b"}
-	do := func(what task, takes time.Duration) {
-		k.q.note(what, 0)
-		k.pass(0, what)
-		k.clock.Step(takes)
-		k.q.note(what, 0) // it has changed meanwhile
-		k.q.done(what, nil)
-	}
-	do(a, 300*time.Millisecond)
-	do(b, 10*time.Millisecond)
-	k.pass(0, b) // the one that was fast does not wait for the other
-	k.q.done(b, nil)
-	if passed := k.pass(50*time.Millisecond, a); passed < 500*time.Millisecond || passed > 600*time.Millisecond {
-		t.Errorf("what took 300 ms came again after %s, want twice as long", passed)
-	}
-	k.q.done(a, nil)
-	do(a, time.Minute)
-	if passed := k.pass(100*time.Millisecond, a); passed < mostRest-100*time.Millisecond || passed > mostRest+100*time.Millisecond {
-		t.Errorf("what took a minute came again after %s", passed)
-	}
-	k.q.done(a, nil)
-}
