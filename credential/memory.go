@@ -19,7 +19,11 @@ type Memory struct {
 }
 
 // forget lets everything be read anew.
-func (m *Memory) forget() { clear(m.read) }
+func (m *Memory) forget() {
+	if m != nil {
+		clear(m.read)
+	}
+}
 
 // get reads a Secret, unless it is remembered. What it returns is not to be changed.
 func (s Store) get(ctx context.Context, name string) (*corev1.Secret, error) {

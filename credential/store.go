@@ -138,9 +138,7 @@ func (s Store) Keep(ctx context.Context, c Credential) error {
 	} else {
 		data[v1alpha1.BearerTokenKey] = []byte(c.Token.Reveal())
 	}
-	if s.Memory != nil {
-		defer s.Memory.forget() // until the next look at the input, which may be far away
-	}
+	defer s.Memory.forget()                  // until the next look at the input, which may be far away
 	if err := s.record(ctx, c); err != nil { // first: a credential is never kept without it
 		return err
 	}
@@ -240,9 +238,7 @@ func (s Store) remove(ctx context.Context, name string) error {
 // Input reads the Secret that a person or Helm filled in for the cluster, and with it everything else anew. Its errors are
 // *InputErrors.
 func (s Store) Input(ctx context.Context) (*corev1.Secret, error) {
-	if s.Memory != nil {
-		s.Memory.forget()
-	}
+	s.Memory.forget()
 	name := v1alpha1.InputSecretName(s.Cluster)
 	secret, err := s.get(ctx, name)
 	switch {

@@ -57,8 +57,8 @@ func classify(err error) fault {
 	switch {
 	case err == nil:
 		return fault{}
-	case errors.Is(err, errOtherCluster):
-		return fault{ReasonOtherCluster, errOtherCluster.Error()}
+	case errors.Is(err, ErrOtherCluster):
+		return fault{ReasonOtherCluster, ErrOtherCluster.Error()}
 	case apierrors.IsForbidden(err):
 		return fault{ReasonForbidden, "the connection may not list and watch them"}
 	case apierrors.IsUnauthorized(err):

@@ -129,7 +129,7 @@ func (t *table) source() *toolscache.ListWatch {
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			t.stream(false)
 			list := &wire.List{}
-			err := t.sure(ctx, o.ResourceVersion)
+			err := t.verify().Sure(ctx, o.ResourceVersion)
 			if err == nil {
 				err = t.ask(o).Do(ctx).Into(list)
 			}
@@ -137,7 +137,7 @@ func (t *table) source() *toolscache.ListWatch {
 				err = t.feed.verify(ctx)
 			}
 			if err != nil {
-				err = t.reconsider(ctx, err)
+				err = t.verify().Reconsider(ctx, err)
 				t.learn(ctx, err)
 				return nil, err
 			}
@@ -174,12 +174,12 @@ func atOnce(err error, streaming bool) error {
 }
 
 func (t *table) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-	if err := t.sure(ctx, o.ResourceVersion); err != nil {
+	if err := t.verify().Sure(ctx, o.ResourceVersion); err != nil {
 		return nil, err
 	}
 	w, err := t.ask(o).Watch(ctx)
 	if err != nil {
-		return nil, t.reconsider(ctx, err)
+		return nil, t.verify().Reconsider(ctx, err)
 	}
 	if err := t.proceed(ctx, o); err != nil {
 		w.Stop()
@@ -188,27 +188,7 @@ func (t *table) watch(ctx context.Context, o metav1.ListOptions) (watch.Interfac
 	return w, nil
 }
 
-// sure makes sure that a cluster that we had something of before is still the same, before it is asked what has become of
-// that: another one may take a while to say that it has not got as far.
-func (t *table) sure(ctx context.Context, since string) error {
-	if since == "" || since == "0" {
-		return nil
-	}
-	return t.feed.verify(ctx)
-}
-
-// reconsider says why a cluster answers with an error, if it is because it is another one: of what we name, it knows
-// nothing.
-func (t *table) reconsider(ctx context.Context, err error) error {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
-		return err
-	}
-	if other := t.feed.verify(ctx); errors.Is(other, errOtherCluster) {
-		return other
-	}
-	return err
-}
+func (t *table) verify() Verify { return t.feed.verify }
 
 // proceed says whether a watch that was opened is one of the right cluster, in the state that we know it in: one that
 // was restored from a backup would tell nothing before it is where it was before.

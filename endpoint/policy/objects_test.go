@@ -78,14 +78,7 @@ func TestHowLocalPeersAreWritten(t *testing.T) {
 	w.add(w.parts[home], home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "pod"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}, map[string]string{"app": "x"})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			plan, err := policy.Compile(policyOf(spec{Clusters: everywhere, Ingress: from(tt.peer)}), local)
-			if err != nil {
-				t.Fatal(err)
-			}
-			networks, err := plan.NetworkPolicies()
-			if err != nil {
-				t.Fatal(err)
-			}
+			plan, networks := compiled(t, spec{Clusters: everywhere, Ingress: from(tt.peer)})
 			out, err := networks.Render(w.request(w.clusters[0], plan.Selectors))
 			if err != nil {
 				t.Fatal(err)
@@ -119,14 +112,7 @@ func TestNothingIsAllowedByWhatIsEmpty(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			plan, err := policy.Compile(policyOf(tt.spec), local)
-			if err != nil {
-				t.Fatal(err)
-			}
-			networks, err := plan.NetworkPolicies()
-			if err != nil {
-				t.Fatal(err)
-			}
+			plan, networks := compiled(t, tt.spec)
 			all := objects(networks.Base())
 			for _, c := range w.clusters {
 				out, err := networks.Render(w.request(c, plan.Selectors))
@@ -161,17 +147,10 @@ func fleetOf(t *testing.T, pods int) *world {
 func TestManyAddressesAreDividedAmongObjectsAndNoneIsLost(t *testing.T) {
 	const pods = 3000
 	w := fleetOf(t, pods)
-	plan, err := policy.Compile(policyOf(spec{
+	plan, networks := compiled(t, spec{
 		Clusters: remote, Ingress: from(peer{Selector: new("app == 'x'")}),
 		Egress: tcp(to(peer{Selector: new("app == 'x'"), Ports: port("web", 53)})),
-	}), local)
-	if err != nil {
-		t.Fatal(err)
-	}
-	networks, err := plan.NetworkPolicies()
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 	out, err := networks.Render(w.request(w.clusters[1], plan.Selectors))
 	if err != nil || out.Endpoints != pods || out.Addresses != pods || len(out.Refused) > 0 {
 		t.Fatalf("%d endpoints, %d addresses, %v (%v)", out.Endpoints, out.Addresses, out.Refused, err)
@@ -238,14 +217,7 @@ func TestWhatIsLeftOfAPeersAddressesIsCounted(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			plan, err := policy.Compile(policyOf(spec{Clusters: remote, Ingress: tt.rules}), local)
-			if err != nil {
-				t.Fatal(err)
-			}
-			networks, err := plan.NetworkPolicies()
-			if err != nil {
-				t.Fatal(err)
-			}
+			plan, networks := compiled(t, spec{Clusters: remote, Ingress: tt.rules})
 			out, err := networks.Render(w.request(w.clusters[1], plan.Selectors))
 			if err != nil {
 				t.Fatal(err)
@@ -270,16 +242,9 @@ func TestLocalHostsAreRenderedByAddress(t *testing.T) {
 	part := w.parts[home]
 	w.add(part, home, index.Endpoint{ID: index.ID{Kind: index.Node, Name: "node"}, Addresses: []netip.Prefix{netip.MustParsePrefix("172.16.0.1/32")}}, map[string]string{"app": "x"})
 	w.add(part, home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "pod"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}, map[string]string{"app": "x"})
-	plan, err := policy.Compile(policyOf(spec{
+	plan, networks := compiled(t, spec{
 		Clusters: v1alpha1.ClusterScope{Local: true}, Ingress: append(from(peer{NamespaceSelector: new("global()")}), from(peer{Selector: new("app == 'x'")})...),
-	}), local)
-	if err != nil {
-		t.Fatal(err)
-	}
-	networks, err := plan.NetworkPolicies()
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 	out, err := networks.Render(w.request(w.clusters[0], plan.Selectors))
 	if err != nil || out.Endpoints != 2 {
 		t.Fatalf("%d endpoints (%v)", out.Endpoints, err)
@@ -304,16 +269,9 @@ func TestWhatSelectorsOfPodsCannotTakeAwayIsRefused(t *testing.T) {
 	w.add(part, home, nets, map[string]string{"app": "bad"})
 	render := func(peers v1alpha1.LocalPeers) (text string, refused []string) {
 		t.Helper()
-		plan, err := policy.Compile(policyOf(spec{
+		plan, networks := compiled(t, spec{
 			Clusters: everywhere, LocalPeers: peers, Ingress: from(peer{Selector: new("app == 'x'"), NotSelector: new("app == 'bad'")}),
-		}), local)
-		if err != nil {
-			t.Fatal(err)
-		}
-		networks, err := plan.NetworkPolicies()
-		if err != nil {
-			t.Fatal(err)
-		}
+		})
 		out, err := networks.Render(w.request(w.clusters[0], plan.Selectors))
 		if err != nil {
 			t.Fatal(err)
@@ -353,4 +311,18 @@ func normalYAML(t *testing.T, texts []string) (all []string) {
 		all = append(all, describe(value))
 	}
 	return all
+}
+
+// compiled is the plan of a policy, and what it renders as NetworkPolicies.
+func compiled(t *testing.T, s spec) (*policy.Plan, *policy.Networks) {
+	t.Helper()
+	plan, err := policy.Compile(policyOf(s), local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	networks, err := plan.NetworkPolicies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan, networks
 }

@@ -23,8 +23,10 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/calico"
 	"github.com/hawser-io/hawser/internal/kinds"
+	"github.com/hawser-io/hawser/selector"
 )
 
 // api is an API server that keeps objects of all kinds alike, fails as a test says, and tells what it was asked.
@@ -273,3 +275,13 @@ func cmPath(namespace, name string) string {
 var gnsKind = schema.GroupKind{Group: "projectcalico.org", Kind: "GlobalNetworkSet"}
 
 const gnsPath = "/apis/projectcalico.org/v3/globalnetworksets"
+
+// itemOf is an item whose objects in each cluster are those that are made.
+func itemOf(k Key, generation int64, made func() []client.Object) Item {
+	return Item{
+		Key: k, Generation: generation, Scope: v1alpha1.ClusterScope{All: true}, Selectors: []*selector.Selector{selector.All()},
+		Render: func(Request) (Rendered, error) {
+			return Rendered{Objects: made(), Endpoints: 1, Addresses: 1}, nil
+		},
+	}
+}

@@ -15,7 +15,6 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/calico"
 	"github.com/hawser-io/hawser/fleettest"
-	"github.com/hawser-io/hawser/selector"
 )
 
 // TestAnAPIThatHangsStopsNoOther, neither while it is waited for, nor since it was tried often.
@@ -35,10 +34,7 @@ func TestAnAPIThatHangsStopsNoOther(t *testing.T) {
 		if i < many/2 {
 			objects = append([]client.Object{networkSet(t, at, key.Name, "10.0.0.1/32")}, objects...)
 		}
-		p.Put(Item{
-			Key: key, Generation: 1, Scope: v1alpha1.ClusterScope{All: true}, Selectors: []*selector.Selector{selector.All()},
-			Render: func(Request) (Rendered, error) { return Rendered{Objects: objects, Endpoints: 1, Addresses: 1}, nil },
-		})
+		p.Put(itemOf(key, 1, func() []client.Object { return objects }))
 	}
 	began := time.Now()
 	fleettest.Background(t, "the publisher", p.Start)
@@ -126,12 +122,9 @@ func TestThatOthersAreAtWorkIsNotTold(t *testing.T) {
 	s := a.following(t)
 	p := publisherOf(t, s)
 	t.Cleanup(p.queue.close)
-	p.Put(Item{
-		Key: webSet, Generation: 1, Scope: v1alpha1.ClusterScope{All: true}, Selectors: []*selector.Selector{selector.All()},
-		Render: func(Request) (Rendered, error) {
-			return Rendered{Objects: []client.Object{networkSet(t, ofA, "web", "10.0.0.1/32"), configMap(ofA, "n1", 1, 1, "x")}, Endpoints: 1, Addresses: 1}, nil
-		},
-	})
+	p.Put(itemOf(webSet, 1, func() []client.Object {
+		return []client.Object{networkSet(t, ofA, "web", "10.0.0.1/32"), configMap(ofA, "n1", 1, 1, "x")}
+	}))
 	its := task{webSet, "a", writing}
 	s.kinds[gnsKind].writers = atATime
 	p.work(t.Context(), p.queue, its)

@@ -14,7 +14,6 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint"
 	"github.com/hawser-io/hawser/endpoint/index"
-	"github.com/hawser-io/hawser/selector"
 )
 
 // TestWhatCannotBeWrittenStopsNothingElse, be it refused or be it that the API server fails.
@@ -124,12 +123,9 @@ func TestWhatFailsIsTold(t *testing.T) {
 	s := a.following(t)
 	p := publisherOf(t, s)
 	t.Cleanup(p.queue.close)
-	p.Put(Item{
-		Key: webSet, Generation: 3, Scope: v1alpha1.ClusterScope{All: true}, Selectors: []*selector.Selector{selector.All()},
-		Render: func(Request) (Rendered, error) {
-			return Rendered{Objects: []client.Object{configMap(ofA, "n1", 1, 1, "x"), configMap(ofA, "n2", 1, 1, "x")}, Endpoints: 1, Addresses: 1}, nil
-		},
-	})
+	p.Put(itemOf(webSet, 3, func() []client.Object {
+		return []client.Object{configMap(ofA, "n1", 1, 1, "x"), configMap(ofA, "n2", 1, 1, "x")}
+	}))
 	says := func() *v1alpha1.FederatedCluster {
 		t.Helper()
 		p.work(t.Context(), p.queue, task{webSet, "a", writing})

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 	mcs "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
 
+	"github.com/hawser-io/hawser/endpoint"
 	"github.com/hawser-io/hawser/endpoint/staleness"
 )
 
@@ -159,8 +160,8 @@ func gapsOf(of map[string]TableState) (gaps []string) {
 		switch {
 		case apierrors.IsForbidden(t.Err):
 			gaps = append(gaps, fmt.Sprintf("the connection may not list and watch %s", what))
-		case errors.Is(t.Err, errOtherCluster):
-			gaps = append(gaps, errOtherCluster.Error())
+		case errors.Is(t.Err, endpoint.ErrOtherCluster):
+			gaps = append(gaps, endpoint.ErrOtherCluster.Error())
 		}
 	}
 	slices.Sort(gaps)

@@ -18,6 +18,8 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/hawser-io/hawser/endpoint"
 )
 
 // Objects lists and watches the objects of one kind.
@@ -40,7 +42,7 @@ type Table struct {
 	Set  func(obj runtime.Object)
 	Drop func(types.NamespacedName, types.UID)
 	// Verify fails where another cluster answers than the one that is followed, of which nothing is taken. May be nil.
-	Verify func(context.Context) error
+	Verify endpoint.Verify
 	// Changed is told, without waiting, of a change of State. May be nil.
 	Changed func()
 	// Look is how often it is looked for a kind that is absent.
