@@ -16,7 +16,7 @@ KEEP      ?=
 IMAGE_FLAGS ?=
 VULNDB    ?= https://vuln.go.dev
 # Modules beside the main one, with tests of their own. They read files of the main one, which Go's test cache does not watch.
-MODULES   := conformance/eks conformance/consumers conformance/dashboards hack/image
+MODULES   := conformance/eks conformance/consumers conformance/dashboards conformance/netpol hack/image
 
 DEVFLEET_SOURCES := $(shell find devfleet -type f ! -name '*_test.go' \( -name '*.go' -o -name 'go.*' -o -name build.sh \))
 # As build.sh compiles it, so that the linter takes Kubernetes from Go's build cache.
@@ -52,9 +52,13 @@ image: ## Write the container image to dist/image, without a container engine
 
 ##@ Test
 
+# Those that take longest begin first, so that nothing is left to wait for in the end. They wait more than they compute.
+LONGEST   := ./internal/manager ./internal/cli ./internal/rights ./internal/controller/endpointset ./internal/lifecycle ./fleet \
+             ./internal/controller/federatedservice ./endpoint ./internal/controller/accessrequest ./cmd/hawser-auth
+
 .PHONY: test
 test: cc devfleet bin/helm ## Run all tests on real API servers, with the race detector
-	CGO_ENABLED=1 go test -race -p 3 -timeout 15m $(TESTFLAGS) ./...
+	CGO_ENABLED=1 go test -race -p 3 -timeout 15m $(TESTFLAGS) $(LONGEST) ./...
 	for module in $(MODULES); do (cd $$module && CGO_ENABLED=1 go test -race -count=1 -timeout 5m $(TESTFLAGS) ./...); done
 
 .PHONY: fuzz
@@ -70,7 +74,7 @@ attempts: devfleet ## Take away each guard, and see that its attempt then succee
 	go run ./internal/attempts/mutate $(if $(ATTEMPTS),'$(ATTEMPTS)')
 
 .PHONY: bench
-bench: devfleet ## Run all benchmarks, or one: BENCH=name; figures are added to bench.json
+bench: devfleet ## Run all benchmarks, or one: BENCH=name; figures are put into bench.json
 	@for name in $(or $(BENCH),$(BENCHES)); do echo "==> $$name"; go run ./internal/bench/$$name; done
 
 .PHONY: demo

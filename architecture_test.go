@@ -30,7 +30,7 @@ var layers = [][]string{
 	{".", "internal/version", "internal/authcache", "config/crd"},
 	{"api/..."},
 	{"selector", "member", "internal/authors", "internal/advice", "credential", "trust", "trust/...", "grant", "internal/kinds", "internal/crds", "internal/self", "internal/statuspatch"},
-	{"fleettest", "internal/awstest", "internal/charttest", "internal/guard", "internal/rbac"},
+	{"fleettest", "internal/awstest", "internal/charttest", "internal/fedtest", "internal/guard", "internal/rbac"},
 	{"aws", "aws/..."},
 	{"credential/..."},
 	{"connection"},
@@ -38,6 +38,7 @@ var layers = [][]string{
 	{"inventory/..."},
 	{"fleet", "fleet/shard", "fleettest/inventorytest"},
 	{"endpoint", "endpoint/...", "export", "export/..."},
+	{"internal/policytest"},
 	{"internal/controller/..."},
 	{"internal/manager", "internal/gate", "internal/cli", "internal/cli/..."},
 	{"internal/attempts", "internal/attempts/...", "internal/rights", "cmd/...", "internal/bench", "internal/bench/...", "hack/...", "examples", "examples/...", "charts", "internal/lifecycle"},
@@ -46,21 +47,21 @@ var layers = [][]string{
 // sameLayer are the imports that are right although both packages stand in one
 // layer. A package and the packages in its own folders need no entry.
 var sameLayer = map[string][]string{
-	"internal/cli":         {"internal/manager", "internal/gate"},                       // `hawser manager`, `hawser gate`
-	"internal/awstest":     {"fleettest"},                                               // its webhooks are asked by real API servers
-	"internal/charttest":   {"fleettest"},                                               // what it installs there, it runs
-	"trust/exchange":       {"credential"},                                              // tokens are credential.Secrets
-	"endpoint/query":       {"endpoint/index", "endpoint/policy", "endpoint/publish"},   // it answers by what policies mean, and where they look
-	"endpoint/ranges":      {"endpoint/calico", "endpoint/index", "endpoint/publish"},   // pools as Calico has them; names of labels; prefixes put together
-	"endpoint/policy":      {"endpoint/calico", "endpoint/index", "endpoint/publish"},   // what targets are written in, of which endpoints, and for whom
-	"endpoint/publish":     {"endpoint/calico", "endpoint/index", "endpoint/staleness"}, // which kinds the cluster serves; live selectors; what expires
-	"endpoint/publish/set": {"endpoint/calico"},                                         // outputs in the words of Calico and Cilium
-	"endpoint/wire":        {"endpoint/index"},                                          // it reads labels and ports as the index takes them
-	"endpoint/service":     {"endpoint/index", "endpoint/staleness"},                    // the labels that say which cluster something is of; what expires
+	"internal/cli":         {"internal/manager", "internal/gate"},                                          // `hawser manager`, `hawser gate`
+	"internal/awstest":     {"fleettest"},                                                                  // its webhooks are asked by real API servers
+	"internal/charttest":   {"fleettest"},                                                                  // what it installs there, it runs
+	"trust/exchange":       {"credential"},                                                                 // tokens are credential.Secrets
+	"endpoint/query":       {"endpoint/index", "endpoint/policy", "endpoint/publish"},                      // it answers by what policies mean, and where they look
+	"endpoint/ranges":      {"endpoint/calico", "endpoint/index", "endpoint/publish"},                      // pools as Calico has them; names of labels; prefixes put together
+	"endpoint/policy":      {"endpoint/calico", "endpoint/index", "endpoint/publish"},                      // what targets are written in, of which endpoints, and for whom
+	"endpoint/publish":     {"endpoint/calico", "endpoint/follow", "endpoint/index", "endpoint/staleness"}, // which kinds the cluster serves, and what there is of them; live selectors; what expires
+	"endpoint/publish/set": {"endpoint/calico"},                                                            // outputs in the words of Calico and Cilium
+	"endpoint/wire":        {"endpoint/index"},                                                             // it reads labels and ports as the index takes them
+	"endpoint/service":     {"endpoint/follow", "endpoint/index", "endpoint/staleness"},                    // what a cluster has of services; the labels that say which cluster something is of; what expires
 }
 
 // testOnly names the packages that exist for tests, and who else may import them.
-var testOnly = []string{"fleettest", "fleettest/inventorytest", "internal/awstest", "internal/charttest"}
+var testOnly = []string{"fleettest", "fleettest/inventorytest", "internal/awstest", "internal/charttest", "internal/fedtest", "internal/policytest"}
 
 var testOnlyImporters = []string{"internal/bench", "internal/bench/...", "hack/demo"}
 

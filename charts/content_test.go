@@ -256,6 +256,56 @@ func TestCredentialsAreInInputSecretsAlone(t *testing.T) {
 	}
 }
 
+// TestTheNotesTellOfEndpoints: what is not taken, and what to do before the manager goes.
+func TestTheNotesTellOfEndpoints(t *testing.T) {
+	helm := charttest.New(t, nil)
+	const entries = "a: {authType: bearerToken, server: 'https://a', bearerToken: t, capabilities: [endpoints]}\n" +
+		"b: {authType: bearerToken, server: 'https://b', bearerToken: t, capabilities: [endpoints], endpointCIDRs: [10.4.0.0/16]}\n" +
+		"c: {authType: bearerToken, server: 'https://c', bearerToken: t}"
+	const before = "kubectl delete endpointsets,federatednetworkpolicies --all --all-namespaces"
+	for values, want := range map[string]struct{ says, saysNot []string }{
+		clusters(entries) + "endpoints: {enabled: true}": {[]string{"No endpoints are taken of a, c: ", before}, []string{"endpoints.enabled is false:"}},
+		clusters(entries): {[]string{"endpoints.enabled is false: the manager takes no endpoints of a, b,"}, []string{"No endpoints", before}},
+		clusters("{}") + "endpoints: {enabled: true}":                               {[]string{before}, []string{"No endpoints", "endpoints.enabled is false:"}},
+		clusters("c: {authType: bearerToken, server: 'https://c', bearerToken: t}"): {nil, []string{"No endpoints", "endpoints.enabled is false:", before}},
+	} {
+		notes, err := helm.Run(t.Context(), values, "install", "hawser", charttest.Chart(t), "--dry-run=client", "--hide-secret", "--namespace", "hawser", "--values", "-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, notes, _ = strings.Cut(notes, "NOTES:")
+		for _, text := range want.says {
+			if !strings.Contains(notes, text) {
+				t.Errorf("the notes do not say %q:\n%s", text, notes)
+			}
+		}
+		for _, text := range want.saysNot {
+			if strings.Contains(notes, text) {
+				t.Errorf("the notes say %q:\n%s", text, notes)
+			}
+		}
+	}
+}
+
+// TestTheManagerIsBoundedWhereItFollowsEndpoints, and nowhere else: its account may be used for more.
+func TestTheManagerIsBoundedWhereItFollowsEndpoints(t *testing.T) {
+	helm := charttest.New(t, nil)
+	for values, want := range map[string]bool{clusters("{}"): false, clusters("{}") + "endpoints: {enabled: true}": true} {
+		objs, err := helm.Render(t, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range []string{"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"} {
+			if got := objs.Find(kind, "hawser-federation-manager") != nil; got != want {
+				t.Errorf("%s is there: %t, want %t", kind, got, want)
+			}
+			if objs.Find(kind, "hawser-federation-authors") == nil {
+				t.Errorf("%s of authors is not there", kind)
+			}
+		}
+	}
+}
+
 func TestKindsAreThoseOfTheAPI(t *testing.T) {
 	want, got := filesIn(t, "../config/crd/hawser.io_*.yaml"), filesIn(t, "hawser/crds/*")
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -28,6 +28,9 @@ const (
 	firstKnock = time.Second
 	// firstReprobe is how soon a failed probe is repeated; the pause doubles up to the interval.
 	firstReprobe = time.Second
+	// longestReknock is how long it takes at most until it is looked again for somebody there, while there is no credential
+	// yet: whoever waits for this cluster has nothing of it.
+	longestReknock = 5 * time.Second
 )
 
 // Probe is what one probe cost and found, for metrics.
@@ -90,6 +93,9 @@ func (c *Connection) probeLoop(ctx context.Context) {
 			}
 		} else {
 			pause = min(firstReprobe<<min(failures, 10), pause)
+			if c.transport.live.Load() == nil {
+				pause = min(pause, longestReknock)
+			}
 			failures++
 		}
 		timer.Reset(pause - time.Duration(rand.Float64()*0.1*float64(pause)))
@@ -111,6 +117,7 @@ func (c *Connection) probe(ctx context.Context, full bool) bool {
 	found := c.facts.seen
 	checks, local := c.spec.Checks, c.spec.Local
 	c.mu.Unlock()
+	before := found.err
 
 	var latency time.Duration
 	if l == nil {
@@ -130,7 +137,7 @@ func (c *Connection) probe(ctx context.Context, full bool) bool {
 	}
 	found.probed, found.at = true, c.options.Clock.Now()
 	found.full = found.full || (full && found.err == nil && l != nil)
-	c.settle(l, found.err)
+	c.settle(l, before, found.err)
 	if c.options.Observe != nil {
 		c.options.Observe(Probe{Full: full, Latency: latency, Err: found.err})
 	}
@@ -141,10 +148,12 @@ func (c *Connection) probe(ctx context.Context, full bool) bool {
 	return found.err == nil && found.notReady == "" && found.unchecked == nil && len(found.missing) == 0
 }
 
-// settle draws the consequences of a probe for the link itself.
-func (c *Connection) settle(l *live, err error) {
+// settle draws the consequences for the link itself of what a probe found, and one before it.
+func (c *Connection) settle(l *live, before, err error) {
 	c.answering.Store(l != nil && err == nil)
 	switch {
+	case l == nil && before != nil && err == nil:
+		c.renewer.Refresh() // it answers again: what could not be proved is tried now
 	case l == nil:
 	case err == nil:
 		c.transport.bar(nil)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/hawser-io/hawser/endpoint/index"
@@ -63,6 +65,9 @@ func TestNarrowerBoundsCountAtOnceWhetherItIsFollowedOrNot(t *testing.T) {
 				t.Fatal(err)
 			}
 			first := c.clusters["alpha"].feed
+			if err := first.table("namespaces").Add(decoded("namespaces", raw(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}))); err != nil {
+				t.Fatal(err)
+			}
 			take := func(name, address string) {
 				t.Helper()
 				if err := first.table("pods").Add(decoded("pods", raw(t, podOf("shop", name, address, nil)))); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Bounds are the addresses that a cluster may contribute.
@@ -49,6 +50,16 @@ func (b Bounds) relevant() Bounds {
 
 func (b Bounds) equal(other Bounds) bool {
 	return b.Local == other.Local && slices.Equal(b.Within, other.Within) && slices.Equal(b.Never, other.Never)
+}
+
+// Extent says where addresses may be: the ranges, sorted, with commas between them. What no other cluster may claim of them
+// is not taken out.
+func (b Bounds) Extent() string {
+	var texts []string
+	for _, p := range slices.SortedFunc(slices.Values(b.Ranges()), netip.Prefix.Compare) {
+		texts = append(texts, p.String())
+	}
+	return strings.Join(slices.Compact(texts), ",")
 }
 
 // Reasons why an address is not taken.
@@ -97,10 +108,21 @@ func (b Bounds) refuses(p netip.Prefix) string {
 	return ReasonOutside
 }
 
+// keep leaves of addresses those that are the cluster's to contribute. It works in their place.
+func (b Bounds) keep(addresses []netip.Prefix) []netip.Prefix {
+	return slices.DeleteFunc(addresses, func(p netip.Prefix) bool { return b.refuses(p) != "" })
+}
+
 // specials are ranges that no endpoint is in: loopback, link-local, multicast.
 var specials = []netip.Prefix{
 	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("224.0.0.0/4"),
 	netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+}
+
+// NoEndpointIn says that no endpoint has an address of a range: all of it is loopback, link-local, multicast, or nothing.
+func NoEndpointIn(p netip.Prefix) bool {
+	return p.IsSingleIP() && p.Addr().IsUnspecified() ||
+		slices.ContainsFunc(specials, func(s netip.Prefix) bool { return s.Bits() <= p.Bits() && s.Contains(p.Addr()) })
 }
 
 // special says that a range, which may be wide, has special addresses in it.

@@ -86,3 +86,9 @@ func TestWhichAddressesAClusterMayContribute(t *testing.T) {
 		})
 	}
 }
+
+func TestTheExtentOfBounds(t *testing.T) {
+	if got := bounds("10.6.0.0/16", "10.4.0.0/16", "10.6.0.0/16").Extent(); got != "10.4.0.0/16,10.6.0.0/16" {
+		t.Errorf("the extent is %s", got)
+	}
+}

@@ -61,6 +61,11 @@ type ClusterState struct {
 	Synced bool
 	// StaleSince is since when it is not followed; zero: it is followed now.
 	StaleSince time.Time
+	// Beginning says that nothing has gone wrong so far with following it, over a connection that is new: it has not listed
+	// everything yet.
+	Beginning bool
+	// Bounds of what it may contribute.
+	Bounds Bounds
 	// Gaps are what is missing, sorted.
 	Gaps []Gap
 }
@@ -229,7 +234,8 @@ func (c *Catalog) Bar(cluster Cluster, why Gap) {
 func (c *Catalog) keep(e *entry, cluster Cluster, why Gap) {
 	cluster.Labels, cluster.Config = maps.Clone(cluster.Labels), nil
 	before := e.cluster
-	same := e.why == why && before.ID == cluster.ID && before.Local == cluster.Local && maps.Equal(before.Labels, cluster.Labels)
+	same := e.why == why && before.ID == cluster.ID && before.Local == cluster.Local && maps.Equal(before.Labels, cluster.Labels) &&
+		before.Bounds.relevant().equal(cluster.Bounds.relevant())
 	e.cluster, e.why = cluster, why
 	c.mu.Unlock()
 	if !same {
@@ -239,18 +245,25 @@ func (c *Catalog) keep(e *entry, cluster Cluster, why Gap) {
 }
 
 // Doubt says that the connection to a cluster does not work, and why, before its watches notice. A gap without a reason
-// says that it works.
+// says that it works: then what has failed is tried again at once. A doubt is over, too, when what had failed works again.
 func (c *Catalog) Doubt(name string, why Gap) {
 	c.mu.Lock()
 	e := c.clusters[name]
-	if e == nil || e.doubt == why && e.doubted.IsZero() == (why.Reason == "") {
+	doubted := time.Time{}
+	if e != nil {
+		doubted = e.doubts()
+		if e.feed != nil && why.Reason == "" {
+			e.feed.Retry()
+		}
+	}
+	if e == nil || e.doubt == why && doubted.IsZero() == (why.Reason == "") {
 		c.mu.Unlock()
 		return
 	}
 	switch {
 	case why.Reason == "":
 		e.doubted = time.Time{}
-	case e.doubted.IsZero():
+	case doubted.IsZero():
 		e.doubted = c.options.Clock.Now()
 	}
 	e.doubt = why
@@ -353,9 +366,10 @@ func (c *Catalog) States() []ClusterState {
 }
 
 func (c *Catalog) state(name string, e *entry) ClusterState {
-	s := ClusterState{Name: name, ID: e.cluster.ID, Labels: maps.Clone(e.cluster.Labels), Local: e.cluster.Local, Synced: e.synced || e.barred}
+	s := ClusterState{Name: name, ID: e.cluster.ID, Labels: maps.Clone(e.cluster.Labels), Local: e.cluster.Local, Bounds: e.cluster.Bounds, Synced: e.synced || e.barred}
 	if e.feed == nil {
 		s.Gaps = append(s.Gaps, e.why)
+		s.Beginning = e.filler == nil && e.why.Reason == ReasonNotConnected && e.doubts().IsZero()
 		if !e.barred {
 			s.StaleSince = e.heard
 		}
@@ -365,7 +379,8 @@ func (c *Catalog) state(name string, e *entry) ClusterState {
 	e.synced = e.synced || of.Synced
 	s.Synced = e.synced
 	s.StaleSince, s.Gaps = staleSince(e, of), of.gaps()
-	if !e.doubted.IsZero() && of.Stale.IsZero() { // else the faults say it better
+	s.Beginning = !of.Synced && of.Stale.IsZero() && e.doubts().IsZero()
+	if !e.doubts().IsZero() && of.Stale.IsZero() { // else the faults say it better
 		s.Gaps = append(s.Gaps, e.doubt)
 	}
 	if e.duplicate.Reason != "" {
@@ -386,8 +401,16 @@ func (c *Catalog) since(e *entry) time.Time {
 	return c.options.Clock.Now()
 }
 
+// doubts says since when the connection does not work, as far as anybody knows; zero: it does.
+func (e *entry) doubts() time.Time {
+	if e.feed != nil && e.feed.since().After(e.doubted) {
+		return time.Time{}
+	}
+	return e.doubted
+}
+
 func staleSince(e *entry, of State) (since time.Time) {
-	for _, at := range []time.Time{of.Stale, e.doubted} {
+	for _, at := range []time.Time{of.Stale, e.doubts()} {
 		if !at.IsZero() && (since.IsZero() || at.Before(since)) {
 			since = at
 		}

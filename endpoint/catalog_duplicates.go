@@ -187,8 +187,8 @@ func (c *Catalog) shared() (all []sharing) {
 
 // overlap is where two clusters may both have addresses.
 func overlap(a, b Bounds) (both []netip.Prefix) {
-	for _, x := range a.ranges() {
-		for _, y := range b.ranges() {
+	for _, x := range a.Ranges() {
+		for _, y := range b.Ranges() {
 			if !x.Overlaps(y) {
 				continue
 			}
@@ -204,8 +204,8 @@ func overlap(a, b Bounds) (both []netip.Prefix) {
 // everywhere says that addresses may be anywhere.
 func (b Bounds) everywhere() bool { return b.Local && len(b.Within) == 0 }
 
-// ranges are those that addresses may be in.
-func (b Bounds) ranges() []netip.Prefix {
+// Ranges are those that addresses may be in. They are not to be changed.
+func (b Bounds) Ranges() []netip.Prefix {
 	if b.everywhere() {
 		return []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	}

@@ -177,6 +177,14 @@ func TestSaysSinceWhenAClusterIsAwayAndThatItIsBack(t *testing.T) {
 	if s := l.is("alpha", "doubted", stale); gap(s, endpoint.ReasonUnreachable) != "no answer to a probe" {
 		t.Errorf("the doubt is told as %+v", s.Gaps)
 	}
+	way.cut()
+	l.is("alpha", "unreachable", func(s endpoint.ClusterState) bool {
+		return strings.Contains(gap(s, endpoint.ReasonUnreachable), "pods")
+	})
+	way.turn(alpha)
+	l.is("alpha", "current, as its watches know before a probe does", aside(current))
+	l.Doubt("alpha", endpoint.Gap{Reason: endpoint.ReasonUnreachable, Message: "no answer to a probe"})
+	l.is("alpha", "doubted again", stale)
 	l.Doubt("alpha", endpoint.Gap{})
 	l.is("alpha", "current after a doubt", aside(current))
 }

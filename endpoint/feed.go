@@ -38,6 +38,7 @@ type Feed struct {
 	client  *rest.RESTClient
 	tables  []*table
 	refused refusals
+	waiting waiting
 	rebound chan struct{} // of one: the bounds have changed
 
 	mu     sync.RWMutex // held for reading while an endpoint is taken, or goes
@@ -45,6 +46,7 @@ type Feed struct {
 
 	staleMu sync.Mutex
 	stale   time.Time // since when; zero: it is not
+	mended  time.Time // when it was not any more; zero: it never was
 }
 
 // NewFeed makes a feed that does nothing until Run.
@@ -62,52 +64,16 @@ func NewFeed(o Options) (*Feed, error) {
 	if o.LookEvery == 0 {
 		o.LookEvery = time.Minute
 	}
-	f := &Feed{options: o, client: client, bounds: o.Bounds.relevant(), rebound: make(chan struct{}, 1)}
-	f.tables = append(f.coreTables(), f.calicoTables()...)
-	for _, t := range f.tables {
-		t.feed = f
-	}
+	f := &Feed{options: o, client: client, bounds: o.Bounds.relevant(), rebound: make(chan struct{}, 1), waiting: waiting{part: o.Part}}
+	f.tables = f.allTables()
 	return f, nil
-}
-
-// coreTables follow what every cluster has.
-func (f *Feed) coreTables() []*table {
-	part := f.options.Part
-	of := func(resource string, list index.List) *table {
-		return &table{resource: resource, begin: func() { part.Begin(list) }, end: func() {
-			f.mu.RLock()
-			defer f.mu.RUnlock()
-			part.End(list)
-		}}
-	}
-	endpoints := func(resource string, kind index.Kind, read func(*wire.Object, Bounds) (taken, bool)) *table {
-		t := of(resource, index.ListOf(kind))
-		begin, end := t.begin, t.end
-		t.bounded = true
-		t.set = func(o *wire.Object) { f.take(index.ID{Kind: kind, Namespace: o.Namespace, Name: o.Name}, o, read) }
-		t.remove = func(o *wire.Object) { f.drop(index.ID{Kind: kind, Namespace: o.Namespace, Name: o.Name}) }
-		t.begin = func() { begin(); f.refused.begin(kind) }
-		t.end = func() {
-			end()
-			if f.refused.end(kind) {
-				f.options.Changed()
-			}
-		}
-		return t
-	}
-	namespaces, accounts := of("namespaces", index.Namespaces), of("serviceaccounts", index.ServiceAccounts)
-	namespaces.set = func(o *wire.Object) { part.SetNamespace(o.Name, o.Own) }
-	namespaces.remove = func(o *wire.Object) { part.DeleteNamespace(o.Name) }
-	accounts.set = func(o *wire.Object) { part.SetServiceAccount(o.Namespace, o.Name, o.Own) }
-	accounts.remove = func(o *wire.Object) { part.DeleteServiceAccount(o.Namespace, o.Name) }
-	return []*table{namespaces, accounts, endpoints("nodes", index.Node, node), endpoints("pods", index.Pod, pod)}
 }
 
 // Run follows the cluster until ctx ends. What the index has of it then stays there.
 func (f *Feed) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, t := range f.tables {
-		running.Go(func() { t.run(ctx) }) // ends with ctx
+		running.Go(func() { t.Run(ctx) }) // ends with ctx
 	}
 	for {
 		select {
@@ -117,7 +83,7 @@ func (f *Feed) Run(ctx context.Context) {
 		case <-f.rebound:
 			for _, t := range f.tables {
 				if t.bounded {
-					t.again()
+					t.Again()
 				}
 			}
 		}
@@ -166,13 +132,7 @@ func (f *Feed) narrow() {
 		if !ok {
 			continue
 		}
-		var left []netip.Prefix
-		for _, p := range e.Addresses {
-			if f.bounds.refuses(p) == "" {
-				left = append(left, p)
-			}
-		}
-		if e.Addresses = left; len(left) == 0 {
+		if e.Addresses = f.bounds.keep(e.Addresses); len(e.Addresses) == 0 {
 			part.Delete(id)
 		} else {
 			part.Set(&e)
@@ -192,9 +152,9 @@ func (f *Feed) judge(id index.ID, o *wire.Object, read func(*wire.Object, Bounds
 	defer f.mu.RUnlock()
 	t, ok := read(o, f.bounds)
 	if ok {
-		f.options.Part.Set(&t.endpoint)
+		f.waiting.set(&t.endpoint)
 	} else {
-		f.options.Part.Delete(id)
+		f.waiting.remove(id)
 	}
 	return f.refused.set(id, t.refused)
 }
@@ -208,7 +168,7 @@ func (f *Feed) drop(id index.ID) {
 func (f *Feed) forget(id index.ID) (changed bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	f.options.Part.Delete(id)
+	f.waiting.remove(id)
 	return f.refused.set(id, nil)
 }
 
@@ -253,6 +213,21 @@ func (f *Feed) State() State {
 	return s
 }
 
+// since is when everything was followed again for the last time that it was not; zero: it always was.
+func (f *Feed) since() time.Time {
+	f.staleMu.Lock()
+	defer f.staleMu.Unlock()
+	return f.mended
+}
+
+// Retry says that the cluster answers again, as somebody knows: what has failed is tried now, rather than when its time has
+// come. It does not wait.
+func (f *Feed) Retry() {
+	for _, t := range f.tables {
+		t.Retry()
+	}
+}
+
 // changed is called when a list has a fault, or has none any more. The feed is stale from the first one on, until there
 // is none.
 func (f *Feed) changed() {
@@ -262,9 +237,9 @@ func (f *Feed) changed() {
 		return fault.Err != nil && !t.mayLack(fault.Err)
 	})
 	switch {
-	case !faulty:
-		f.stale = time.Time{}
-	case f.stale.IsZero():
+	case !faulty && !f.stale.IsZero():
+		f.stale, f.mended = time.Time{}, f.options.Clock.Now()
+	case faulty && f.stale.IsZero():
 		f.stale = f.options.Clock.Now()
 	}
 	f.staleMu.Unlock()

@@ -23,7 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(fleettest.RunWith(m, fleettest.Options{Clusters: []string{"alpha", "beta"}, Nodes: 2}))
+	os.Exit(fleettest.RunWith(m, fleettest.Options{Clusters: []string{"alpha", "beta", "gamma"}, Nodes: 2}))
 }
 
 // scene is a cluster with a feed of it.

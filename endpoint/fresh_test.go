@@ -72,7 +72,7 @@ func fresh(ctx context.Context, client kubernetes.Interface, cluster, id string,
 		}
 		maps.Copy(labels, inherited[p.Namespace])
 		maps.Copy(labels, inherited[p.Namespace+"/"+p.Spec.ServiceAccountName])
-		found[fmt.Sprintf("pod %s/%s %v", p.Namespace, p.Name, addresses)] = labels
+		found[saidOf(p.Namespace, p.Name, p.Spec.NodeName, addresses)] = labels
 	}
 	return found, nil
 }
@@ -107,10 +107,15 @@ func names(found func(func(index.Endpoint) bool)) (all []string) {
 		for _, a := range e.Addresses {
 			addresses = append(addresses, a.Addr().String())
 		}
-		all = append(all, fmt.Sprintf("pod %s/%s %v", e.Namespace, e.Name, addresses))
+		all = append(all, saidOf(e.Namespace, e.Name, e.Node, addresses))
 	}
 	slices.Sort(all)
 	return all
+}
+
+func saidOf(namespace, name, node string, addresses []string) string {
+	slices.Sort(addresses)
+	return fmt.Sprintf("pod %s/%s on %s %v", namespace, name, node, addresses)
 }
 
 // mixed are selectors of every shape that churn tells apart.
@@ -118,6 +123,7 @@ func mixed() (all []*selector.Selector) {
 	for _, text := range []string{
 		`all()`, `app == "web"`, `app != "web"`, `app in {"web", "db"} && has(tier)`, `!has(tier)`, `app starts with "w"`,
 		`pcns.team == "a"`, `pcns.team != "a" && app == "db"`, `has(pcsa.role)`, `hawser.io/cluster == "alpha" && app == "web"`,
+		`hawser.io/cluster in {"beta", "gamma"} && !has(pcsa.role)`,
 	} {
 		all = append(all, selector.MustParse(text))
 	}

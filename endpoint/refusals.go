@@ -14,14 +14,14 @@ type refusals struct {
 	all    map[index.ID][]refusal
 	counts map[string]int                       // by reason
 	first  map[string]Refused                   // by reason, where it is known: of the first endpoint
-	listed map[index.Kind]map[index.ID]struct{} // since begin
+	listed map[index.List]map[index.ID]struct{} // since begin
 }
 
 // set keeps what is refused of an endpoint, and reports whether that was not known.
 func (r *refusals) set(id index.ID, refused []refusal) (changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if listed := r.listed[id.Kind]; listed != nil && len(refused) > 0 {
+	if listed := r.listed[id.List()]; listed != nil && len(refused) > 0 {
 		listed[id] = struct{}{}
 	}
 	return r.replace(id, refused)
@@ -55,24 +55,24 @@ func (r *refusals) replace(id index.ID, refused []refusal) (changed bool) {
 	return true
 }
 
-// begin begins a list of a kind.
-func (r *refusals) begin(k index.Kind) {
+// begin begins a list.
+func (r *refusals) begin(of index.List) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.listed == nil {
-		r.listed = map[index.Kind]map[index.ID]struct{}{}
+		r.listed = map[index.List]map[index.ID]struct{}{}
 	}
-	r.listed[k] = map[index.ID]struct{}{}
+	r.listed[of] = map[index.ID]struct{}{}
 }
 
 // end ends it: what was not set since begin is forgotten. It reports whether there was any.
-func (r *refusals) end(k index.Kind) (changed bool) {
+func (r *refusals) end(of index.List) (changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	listed := r.listed[k]
-	delete(r.listed, k)
+	listed := r.listed[of]
+	delete(r.listed, of)
 	for id := range r.all {
-		if _, there := listed[id]; id.Kind == k && !there {
+		if _, there := listed[id]; id.List() == of && !there {
 			changed = r.replace(id, nil) || changed
 		}
 	}

@@ -12,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/hawser-io/hawser/endpoint/index"
+	"github.com/hawser-io/hawser/endpoint/wire"
 	"github.com/hawser-io/hawser/fleettest"
 )
 
@@ -80,7 +82,7 @@ func run(t *testing.T, f *Feed, resource string) (end func()) {
 	ended := make(chan struct{})
 	go func() { // ends with ctx
 		defer close(ended)
-		f.table(resource).run(ctx)
+		f.table(resource).Run(ctx)
 	}()
 	end = sync.OnceFunc(func() {
 		cancel()
@@ -195,5 +197,40 @@ func TestEndsAtOnceWhileConnectionsAreRefused(t *testing.T) {
 				t.Errorf("it took %v", took)
 			}
 		})
+	}
+}
+
+// What went while nobody followed a cluster goes when the next one who does has listed it. Calico's sets of namespaces and
+// those of none are listed each by themselves.
+func TestSetsThatWentMeanwhileAreGoneWhenTheyWereListed(t *testing.T) {
+	f, x := still(t, Bounds{Local: true})
+	set := func(namespace, name, net string) *wire.Object {
+		return &wire.Object{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, IPs: []string{net}}
+	}
+	tell := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(f.table("namespaces").Add(&wire.Object{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}))
+	tell(f.table("networksets").Add(set("shop", "partners", "10.4.9.0/26")))
+	tell(f.table("globalnetworksets").Add(set("", "partners", "10.4.9.64/26")))
+	tell(f.table("globalnetworksets").Add(set("", "others", "10.4.9.128/26")))
+	next, err := NewFeed(f.options)
+	tell(err)
+	for _, c := range []struct {
+		resource string
+		listed   []any
+		want     []string
+	}{
+		{"globalnetworksets", []any{set("", "others", "10.4.9.128/26")}, []string{"10.4.9.0/26", "10.4.9.128/26"}},
+		{"networksets", nil, []string{"10.4.9.128/26"}},
+		{"globalnetworksets", nil, nil},
+	} {
+		tell(next.table(c.resource).Replace(c.listed, ""))
+		if got := addressesOf(x, "alpha"); !slices.Equal(got, c.want) {
+			t.Errorf("when %d %s are listed there is %q, want %q", len(c.listed), c.resource, got, c.want)
+		}
 	}
 }

@@ -2,9 +2,11 @@ package fleettest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -171,5 +173,45 @@ func TestStrangerKeepsWhatItWasSent(t *testing.T) {
 	}
 	if got := stranger.Sent(); len(got) != 0 || stranger.Connections() == 0 {
 		t.Errorf("%d connections sent %q; want some, and nothing", stranger.Connections(), got)
+	}
+}
+
+func TestClustersStartSideBySideAndEachOnce(t *testing.T) {
+	fleet, err := fleettest.Start(t.Context(), fleettest.Options{Clusters: []string{"one", "two"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := fleet.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	names := []string{"one", "two", "one", "three"}
+	got, errs := make([]*fleettest.Cluster, len(names)), make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { got[i], errs[i] = fleet.Cluster(t.Context(), name) })
+	}
+	all.Wait()
+	if err := errors.Join(errs[:3]...); err != nil {
+		t.Fatal(err)
+	}
+	if got[0] != got[2] || got[0].Server == got[1].Server {
+		t.Errorf("the clusters are %+v", got)
+	}
+	for _, c := range got[:2] {
+		if _, err := c.Client().Discovery().ServerVersion(); err != nil {
+			t.Errorf("cluster %s: %v", c.Name, err)
+		}
+	}
+	if errs[3] == nil {
+		t.Error("a cluster has started that the fleet has not")
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for range 20 { // as a clean-up does
+		if c, err := fleet.Cluster(ended, "one"); err != nil || c != got[0] {
+			t.Fatalf("what has started is %v, %v", c, err)
+		}
 	}
 }

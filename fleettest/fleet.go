@@ -41,7 +41,7 @@ type Fleet struct {
 	attached  bool // somebody else's fleet: never stopped here
 
 	mu       sync.Mutex
-	clusters map[string]*Cluster
+	clusters map[string]*start
 }
 
 // Start prepares a fleet. No cluster runs yet: see [Fleet.Cluster]. ctx bounds only the preparation.
@@ -56,7 +56,7 @@ func Start(ctx context.Context, opts Options) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Fleet{opts: opts, dir: opts.Dir, binary: binary, clusters: map[string]*Cluster{}}
+	f := &Fleet{opts: opts, dir: opts.Dir, binary: binary, clusters: map[string]*start{}}
 	if f.dir == "" {
 		f.temporary = true
 		if f.dir, err = os.MkdirTemp("", "fleettest-"); err != nil {
@@ -80,7 +80,7 @@ func attach(dir string) (*Fleet, error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, fmt.Errorf("finding fleet directory: %w", err)
 	}
-	return &Fleet{dir: dir, binary: binary, attached: true, clusters: map[string]*Cluster{}}, nil
+	return &Fleet{dir: dir, binary: binary, attached: true, clusters: map[string]*start{}}, nil
 }
 
 // own takes the lock that the clusters watch: the kernel drops it when this program ends, also by SIGKILL.
@@ -108,13 +108,45 @@ func (f *Fleet) Dir() string { return f.dir }
 // Kubeconfig is the file with an admin context for each cluster that was used.
 func (f *Fleet) Kubeconfig() string { return filepath.Join(f.dir, "kubeconfig") }
 
-// Cluster returns a cluster of the fleet, and starts it if nobody has used it yet.
+// start is a cluster that somebody was the first to ask for.
+type start struct {
+	done    chan struct{} // closed when it has started, or has not
+	cluster *Cluster
+	err     error
+}
+
+// Cluster returns a cluster of the fleet, and starts it if nobody has used it yet. Several may start at the same time.
 func (f *Fleet) Cluster(ctx context.Context, name string) (*Cluster, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if c, ok := f.clusters[name]; ok {
-		return c, nil
+	s, ok := f.clusters[name]
+	if !ok {
+		s = &start{done: make(chan struct{})}
+		f.clusters[name] = s
 	}
+	f.mu.Unlock()
+	if ok {
+		select {
+		case <-s.done:
+			return s.cluster, s.err
+		case <-ctx.Done():
+		}
+		select {
+		case <-s.done: // a clean-up, whose test has ended, may use what has started
+			return s.cluster, s.err
+		default:
+			return nil, fmt.Errorf("waiting for cluster %q to start: %w", name, ctx.Err())
+		}
+	}
+	defer close(s.done)
+	if s.cluster, s.err = f.start(ctx, name); s.err != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.clusters, name) // the next may have more luck
+	}
+	return s.cluster, s.err
+}
+
+func (f *Fleet) start(ctx context.Context, name string) (*Cluster, error) {
 	if !f.attached {
 		if !slices.Contains(f.opts.Clusters, name) {
 			return nil, fmt.Errorf("starting cluster %q: it is not one of %v", name, f.opts.Clusters)
@@ -123,12 +155,7 @@ func (f *Fleet) Cluster(ctx context.Context, name string) (*Cluster, error) {
 			return nil, err
 		}
 	}
-	c, err := openCluster(f, name)
-	if err != nil {
-		return nil, err
-	}
-	f.clusters[name] = c
-	return c, nil
+	return openCluster(f, name)
 }
 
 func (f *Fleet) upArgs(name string) []string {

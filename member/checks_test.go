@@ -61,12 +61,12 @@ func TestChecks(t *testing.T) {
 		}},
 		{"endpoints", allCapabilities, nil, member.Foreign, []string{
 			`get namespaces "kube-system"`,
-			`get namespaces`, `list namespaces`, `watch namespaces`,
-			`get nodes`, `list nodes`, `watch nodes`,
-			`get pods`, `list pods`, `watch pods`,
-			`get serviceaccounts`, `list serviceaccounts`, `watch serviceaccounts`,
-			`get services`, `list services`, `watch services`,
-			`get endpointslices.discovery.k8s.io`, `list endpointslices.discovery.k8s.io`, `watch endpointslices.discovery.k8s.io`,
+			`list namespaces`, `watch namespaces`,
+			`list nodes`, `watch nodes`,
+			`list pods`, `watch pods`,
+			`list serviceaccounts`, `watch serviceaccounts`,
+			`list services`, `watch services`,
+			`list endpointslices.discovery.k8s.io`, `watch endpointslices.discovery.k8s.io`,
 		}},
 	}
 	for _, tt := range tests {

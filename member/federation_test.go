@@ -1,6 +1,7 @@
 package member_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,7 @@ func newFederation(t *testing.T) federation {
 	)
 	f.allow(t, "otto", "everything", rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}})
 	// Policies come into force a moment after they are written; the one with parameters needs the kind, too.
+	alpha.AwaitPolicies(t)
 	fleettest.Eventually(t, 30*time.Second, func() error {
 		return wantForbidden(f.author.Create(t.Context(), grantOf("settle", "cluster-admin"), client.DryRunAll), "needs the verb bind")
 	})
@@ -246,11 +248,14 @@ func TestTokensOfGrants(t *testing.T) {
 		return who.SubResource("token").Create(ctx, account, tokenRequest(lifetime, bound))
 	}
 	const there = v1alpha1.GrantsNamespace
-	fleettest.Eventually(t, 30*time.Second, func() error { return mint(f.gate, there, named, 20*time.Minute, nil) })
-
-	if err := mint(f.gate, there, named, 20*time.Minute+time.Second, nil); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "lives at most 1200s") {
-		t.Errorf("a token that outlives its grant's: got %v", err)
-	}
+	fleettest.Eventually(t, 30*time.Second, func() error { // until the API server knows this grant among all
+		err := mint(f.gate, there, named, 20*time.Minute+time.Second, nil)
+		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "lives at most 1200s") {
+			return fmt.Errorf("a token that outlives its grant's: got %w", err)
+		}
+		return nil
+	})
+	must(t, mint(f.gate, there, named, 20*time.Minute, nil))
 	pod := &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: "any"}
 	if err := mint(f.gate, there, named, 10*time.Minute, pod); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "bound to no pod") {
 		t.Errorf("a token bound to a pod: got %v", err)

@@ -120,7 +120,7 @@ func connectRights(local string) []right {
 
 // endpointsRights read what federated endpoints are made of.
 func endpointsRights() []right {
-	verbs := []string{"get", "list", "watch"}
+	verbs := []string{"list", "watch"} // nothing is read by its name: what is followed is all that there is
 	return []right{
 		{part: partEndpoints, why: "what federated endpoints are made of", rule: rbacv1.PolicyRule{
 			APIGroups: []string{""},

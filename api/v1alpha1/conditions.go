@@ -144,6 +144,8 @@ const (
 	ReasonOutputsRefused    = "OutputsRefused"
 	ReasonSelectsNothing    = "SelectsNothing"
 	ReasonSelectsEverything = "SelectsEverything"
+	ReasonAuthorUnasked     = "AuthorUnasked"
+	ReasonManagerUnbounded  = "ManagerUnbounded"
 
 	// Complete.
 	ReasonAllClusters     = "AllClusters"

@@ -85,6 +85,19 @@ func TestValidationOfFederatedNetworkPolicies(t *testing.T) {
 		"another target":                {least + "target: Cilium\n", "spec.target"},
 		"too many rules":                {least + "egress: [" + strings.Repeat("{action: Allow},", 65) + "]\n", "spec.egress"},
 	}
+	for at, say := range map[string]string{
+		"spec.selector":                                        least + "selector: TEXT\n",
+		"spec.ingress[0].source.selector":                      rule("source: {selector: TEXT}"),
+		"spec.ingress[0].source.notSelector":                   rule("source: {notSelector: TEXT}"),
+		"spec.ingress[0].source.namespaceSelector":             rule("source: {namespaceSelector: TEXT}"),
+		"spec.ingress[0].destination.serviceAccounts.selector": rule("destination: {serviceAccounts: {selector: TEXT}}"),
+		"spec.egress[0].source.selector":                       least + "egress: [{action: Allow, source: {selector: TEXT}}]\n",
+		"spec.egress[0].destination.notSelector":               least + "egress: [{action: Allow, destination: {notSelector: TEXT}}]\n",
+	} {
+		for length, want := range map[int]string{1024: "", 1025: at + ": Too long"} {
+			cases[fmt.Sprintf("%s of %d bytes", at, length)] = struct{ spec, want string }{strings.Replace(say, "TEXT", strings.Repeat("x", length), 1), want}
+		}
+	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) { try(t, c, "FederatedNetworkPolicy", "default/policy", tc.spec, tc.want) })
 	}

@@ -33,6 +33,9 @@ type RemoteCluster struct {
 	Status RemoteClusterStatus `json:"status,omitempty"`
 }
 
+// IsLocal says that it is the cluster that it is declared in: the manager's own.
+func (rc *RemoteCluster) IsLocal() bool { return rc.Spec.Auth.Type == AuthInCluster }
+
 // RemoteClusterList is a list of RemoteClusters.
 //
 // +kubebuilder:object:root=true

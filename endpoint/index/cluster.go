@@ -1,12 +1,10 @@
 package index
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
-	"unique"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
@@ -31,23 +29,9 @@ type Cluster struct {
 	members []set             // by the number of the query
 	asked   carrier           // of whoever changes the cluster
 	pairs   []uint32          // scratch of Set
+	before  []uint32          // scratch of Set and Delete
 	sorted  []Label           // scratch
 	touched []*Query          // scratch
-}
-
-// record is what is kept of an endpoint.
-type record struct {
-	name      string
-	pairs     []uint32 // of its own labels
-	namespace uint32   // scopes
-	account   uint32
-	node      unique.Handle[string]
-	ports     unique.Handle[string] // see packPorts
-	more      *[]netip.Prefix       // addresses, where it is not one of IPv4 alone
-	v4        [4]byte               // the address, where it is
-	kind      Kind
-	is        bool // there is one here
-	hasV4     bool
 }
 
 func newCluster(x *Index, name, id string) *Cluster {
@@ -71,15 +55,19 @@ func newCluster(x *Index, name, id string) *Cluster {
 
 func (c *Cluster) record(slot uint32) *record { return &c.pages[slot/pageSize][slot%pageSize] }
 
+func (c *Cluster) list(r *record) List {
+	return ID{Kind: r.kind, Namespace: c.scopes[r.namespace].name}.List()
+}
+
 // find returns the endpoint of a name in a namespace.
 func (c *Cluster) find(namespace uint32, id ID) (slot uint32, ok bool) {
-	return c.scopes[namespace].names[id.Kind].get(id.Name, func(slot uint32) string { return c.record(slot).name })
+	return c.scopes[namespace].names[id.Kind].get(hashOf(id.Name), func(slot uint32) bool { return c.record(slot).name() == id.Name })
 }
 
 // all yields every slot in use.
 func (c *Cluster) all(yield func(slot uint32) bool) {
 	for slot := range c.used {
-		if c.record(slot).is && !yield(slot) {
+		if c.record(slot).is() && !yield(slot) {
 			return
 		}
 	}
@@ -98,7 +86,8 @@ func (c *Cluster) Set(e *Endpoint) {
 	account := noScope
 	if ok {
 		r := c.record(slot)
-		before, account = r.pairs, r.account
+		before, account = r.pairs(c.before[:0]), r.account
+		c.before = before
 	}
 	if c.scopes[account].name != e.ServiceAccount {
 		if account = noScope; e.ServiceAccount != "" {
@@ -107,11 +96,11 @@ func (c *Cluster) Set(e *Endpoint) {
 	}
 	c.intern(e.Labels, before)
 	if ok {
-		c.change(slot, e, account)
+		c.change(slot, e, account, before)
 	} else {
 		slot = c.add(e, namespace, account)
 	}
-	c.listing[e.Kind].see(slot)
+	c.listing[e.List().what].see(slot)
 }
 
 // intern leaves in c.pairs the pairs of an endpoint's own labels, by name. Most of them are, most of the
@@ -121,7 +110,7 @@ func (c *Cluster) intern(labels []Label, before []uint32) {
 	if c.named(labels, before) {
 		for i, l := range labels {
 			id := before[i]
-			if p := c.labels.pair(id); p.value != l.Value {
+			if p := c.labels.pair(id); p.value() != l.Value {
 				id = c.labels.internValue(p.key, l.Value)
 			}
 			c.pairs = append(c.pairs, id)
@@ -159,18 +148,19 @@ func (c *Cluster) named(labels []Label, pairs []uint32) bool {
 func (c *Cluster) add(e *Endpoint, namespace, account uint32) (slot uint32) {
 	slot = c.slot()
 	r := c.record(slot)
-	*r = record{name: strings.Clone(e.Name), kind: e.Kind, namespace: namespace, account: account, is: true, pairs: slices.Clone(c.pairs)}
+	*r = record{kind: e.Kind, namespace: namespace, account: account}
+	r.pack(e.Name, c.pairs)
 	r.fill(e)
 	c.count++
-	for _, id := range r.pairs {
+	for _, id := range c.pairs {
 		c.labels.carry(id, slot)
 	}
 	for _, id := range r.scopes() {
 		c.scopes[id].members.add(slot)
 	}
-	c.scopes[namespace].names[e.Kind].put(r.name, slot)
+	c.scopes[namespace].names[e.Kind].put(hashOf(e.Name), slot)
 	c.asked.slot = slot
-	for _, q := range c.anchored(r) {
+	for _, q := range c.anchored(r, c.pairs) {
 		if q.selector.Match(&c.asked) && c.members[q.number].add(slot) {
 			q.tell(c.name)
 		}
@@ -179,22 +169,21 @@ func (c *Cluster) add(e *Endpoint, namespace, account uint32) (slot uint32) {
 }
 
 // change compares what is known with what is new, and asks the queries that tell them apart.
-func (c *Cluster) change(slot uint32, e *Endpoint, account uint32) {
+func (c *Cluster) change(slot uint32, e *Endpoint, account uint32, before []uint32) {
 	r := c.record(slot)
 	c.asked.slot = slot
 	if r.fill(e) { // whoever has it renders it anew
-		for _, q := range c.anchored(r) {
+		for _, q := range c.anchored(r, before) {
 			if c.members[q.number].has(slot) {
 				q.tell(c.name)
 			}
 		}
 	}
 	affected := c.touched[:0]
-	if !slices.Equal(r.pairs, c.pairs) {
-		affected = c.affected(affected, r.pairs, c.pairs)
-		before := r.pairs
-		r.pairs = slices.Clone(c.pairs)
-		c.labels.exchange(before, r.pairs, slot)
+	if !slices.Equal(before, c.pairs) {
+		affected = c.affected(affected, before, c.pairs)
+		r.repack(c.pairs)
+		c.labels.exchange(before, c.pairs, slot)
 	}
 	if r.account != account {
 		before := r.account
@@ -232,30 +221,30 @@ func (c *Cluster) affected(to []*Query, before, after []uint32) []*Query {
 		}
 		p := c.labels.pair(id)
 		if value, ok := c.value(after, p.key.name); ok {
-			to = tests.flipping(to, p.key.name, p.value, value)
+			to = tests.flipping(to, p.key.name, p.value(), value)
 		} else {
-			to = tests.matching(to, p.key.name, p.value)
+			to = tests.matching(to, p.key.name, p.value())
 		}
 	}
 	for _, id := range after {
 		p := c.labels.pair(id)
 		if _, ok := c.value(before, p.key.name); !ok {
-			to = tests.matching(to, p.key.name, p.value)
+			to = tests.matching(to, p.key.name, p.value())
 		}
 	}
 	return to
 }
 
-// anchored are the queries that may match an endpoint.
-func (c *Cluster) anchored(r *record) []*Query {
+// anchored are the queries that may match an endpoint with some labels of its own.
+func (c *Cluster) anchored(r *record, own []uint32) []*Query {
 	found := append(c.touched[:0], c.index.anywhere...)
 	look := func(pairs []uint32) {
 		for _, id := range pairs {
 			p := c.labels.pair(id)
-			found = c.index.anchors.matching(found, p.key.name, p.value)
+			found = c.index.anchors.matching(found, p.key.name, p.value())
 		}
 	}
-	look(r.pairs)
+	look(own)
 	for _, id := range r.scopes() {
 		look(c.scopes[id].pairs)
 	}
@@ -277,18 +266,19 @@ func (c *Cluster) Delete(id ID) {
 
 func (c *Cluster) delete(slot uint32) {
 	r := c.record(slot)
-	for _, q := range c.anchored(r) {
+	c.before = r.pairs(c.before[:0])
+	for _, q := range c.anchored(r, c.before) {
 		if c.members[q.number].remove(slot) {
 			q.tell(c.name)
 		}
 	}
-	for _, id := range r.pairs {
+	for _, id := range c.before {
 		c.labels.drop(id, slot)
 	}
 	for _, id := range r.scopes() {
 		c.scopes[id].members.remove(slot)
 	}
-	c.scopes[r.namespace].names[r.kind].remove(r.name, slot)
+	c.scopes[r.namespace].names[r.kind].remove(hashOf(r.name()), slot)
 	namespace, account := r.namespace, r.account
 	*r = record{}
 	c.free = append(c.free, slot)
@@ -320,106 +310,22 @@ func (c *Cluster) lock() (unlock func()) {
 	}
 }
 
-// scopes are those that the endpoint is in.
-func (r *record) scopes() [4]uint32 {
-	return [4]uint32{r.namespace, r.account, kindScope(r.kind), clusterScope}
-}
-
-// fill takes over what no selector asks for, and reports whether it changes what is rendered.
-func (r *record) fill(e *Endpoint) (changed bool) {
-	var room [64]byte
-	keep(&r.node, append(room[:0], e.Node...))
-	changed = keep(&r.ports, packPorts(room[:0], e.Ports))
-	if len(e.Addresses) == 1 && e.Addresses[0].Addr().Is4() && e.Addresses[0].Bits() == 32 {
-		v4 := e.Addresses[0].Addr().As4()
-		changed = changed || !r.hasV4 || r.v4 != v4
-		r.v4, r.hasV4, r.more = v4, true, nil
-		return changed
-	}
-	changed = changed || r.hasV4 || r.more == nil != (len(e.Addresses) == 0) || r.more != nil && !slices.Equal(*r.more, e.Addresses)
-	if changed {
-		r.hasV4, r.more = false, nil
-		if len(e.Addresses) > 0 {
-			more := slices.Clone(e.Addresses)
-			r.more = &more
-		}
-	}
-	return changed
-}
-
-// keep makes a text that is kept once what it should be, and reports whether it was another.
-func keep(h *unique.Handle[string], text []byte) (changed bool) {
-	if *h != (unique.Handle[string]{}) && h.Value() == string(text) {
-		return false
-	}
-	*h = unique.Make(string(text))
-	return true
-}
-
-// addresses calls yield for each address.
-func (r *record) addresses(yield func(netip.Prefix) bool) bool {
-	if r.hasV4 {
-		return yield(netip.PrefixFrom(netip.AddrFrom4(r.v4), 32))
-	}
-	if r.more != nil {
-		for _, a := range *r.more {
-			if !yield(a) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 // endpoint makes an Endpoint of a record.
 func (c *Cluster) endpoint(slot uint32) Endpoint {
 	r := c.record(slot)
 	e := Endpoint{
-		ID:             ID{Kind: r.kind, Namespace: c.scopes[r.namespace].name, Name: r.name},
+		ID:             ID{Kind: r.kind, Namespace: c.scopes[r.namespace].name, Name: r.name()},
 		ServiceAccount: c.scopes[r.account].name,
 		Node:           r.node.Value(),
 		Ports:          unpackPorts(r.ports.Value()),
 	}
 	r.addresses(func(a netip.Prefix) bool { e.Addresses = append(e.Addresses, a); return true })
-	for _, id := range r.pairs {
+	for _, id := range r.pairs(nil) {
 		p := c.labels.pair(id)
-		e.Labels = append(e.Labels, Label{p.key.name, p.value})
+		e.Labels = append(e.Labels, Label{p.key.name, p.text()})
 	}
 	slices.SortFunc(e.Labels, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
 	return e
-}
-
-// packPorts appends ports in a form that is kept once for all endpoints that have the same.
-func packPorts(text []byte, ports []Port) []byte {
-	for _, p := range ports {
-		text = binary.AppendUvarint(text, uint64(p.Number))
-		for _, s := range []string{p.Name, p.Protocol} {
-			text = binary.AppendUvarint(text, uint64(len(s)))
-			text = append(text, s...)
-		}
-	}
-	return text
-}
-
-func unpackPorts(text string) (ports []Port) {
-	rest := []byte(text)
-	number := func() uint64 {
-		v, n := binary.Uvarint(rest)
-		rest = rest[n:]
-		return v
-	}
-	word := func() string {
-		n := number()
-		s := string(rest[:n])
-		rest = rest[n:]
-		return s
-	}
-	for len(rest) > 0 {
-		p := Port{Number: uint16(number())} //nolint:gosec // it was one
-		p.Name, p.Protocol = word(), word()
-		ports = append(ports, p)
-	}
-	return ports
 }
 
 // listing is what was seen since something began to be listed anew.

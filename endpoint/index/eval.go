@@ -185,13 +185,18 @@ type carrier struct {
 	slot    uint32
 }
 
-// Get implements selector.Labels.
+// Get implements selector.Labels. The value is good for as long as the lock is held.
 func (a *carrier) Get(name string) (value string, ok bool) {
 	c := a.cluster
 	r := c.record(a.slot)
 	switch originOf(name) {
 	case own:
-		return c.value(r.pairs, name)
+		for i := range r.own() {
+			if p := c.labels.pair(r.pair(i)); p.key.name == name {
+				return p.value(), true
+			}
+		}
+		return "", false
 	case fromNamespace:
 		return c.value(c.scopes[r.namespace].pairs, name)
 	case fromAccount:
@@ -206,7 +211,7 @@ func (a *carrier) Get(name string) (value string, ok bool) {
 func (c *Cluster) value(pairs []uint32, name string) (value string, ok bool) {
 	for _, id := range pairs {
 		if p := c.labels.pair(id); p.key.name == name {
-			return p.value, true
+			return p.value(), true
 		}
 	}
 	return "", false

@@ -35,11 +35,29 @@ type land struct {
 	id         string
 	endpoints  map[index.ID]index.Endpoint
 	namespaces map[string]map[string]string
+	gone       map[string]bool // namespaces that went: they have their labels for as long as something is in them
 	accounts   map[[2]string]map[string]string
 }
 
 func newLand(id string) *land {
-	return &land{id: id, endpoints: map[index.ID]index.Endpoint{}, namespaces: map[string]map[string]string{}, accounts: map[[2]string]map[string]string{}}
+	return &land{
+		id: id, endpoints: map[index.ID]index.Endpoint{}, namespaces: map[string]map[string]string{}, gone: map[string]bool{},
+		accounts: map[[2]string]map[string]string{},
+	}
+}
+
+// empty forgets the namespaces that went and that nothing is in any more.
+func (l *land) empty() {
+	for name := range l.gone {
+		inhabited := false
+		for id := range l.endpoints {
+			inhabited = inhabited || id.Namespace == name
+		}
+		if !inhabited {
+			delete(l.namespaces, name)
+			delete(l.gone, name)
+		}
+	}
 }
 
 // labels are those of an endpoint, by the words of the documentation.
@@ -275,12 +293,15 @@ func TestMembersAreWhatAFreshEvaluationFinds(t *testing.T) {
 				name, labels := namespace.Draw(t, "namespace"), ownOnly(t)
 				c.SetNamespace(name, labels)
 				l.namespaces[name] = mapOf(labels)
+				delete(l.gone, name)
 			},
 			"a namespace goes": func(t *rapid.T) {
 				_, c, l := some(t)
 				name := namespace.Draw(t, "namespace")
 				c.DeleteNamespace(name)
-				delete(l.namespaces, name)
+				if l.namespaces[name] != nil {
+					l.gone[name] = true
+				}
 			},
 			"a service account is labelled": func(t *rapid.T) {
 				_, c, l := some(t)
@@ -318,7 +339,9 @@ func TestMembersAreWhatAFreshEvaluationFinds(t *testing.T) {
 				_, c, l := some(t)
 				c.Begin(index.Namespaces)
 				c.End(index.Namespaces)
-				clear(l.namespaces)
+				for name := range l.namespaces {
+					l.gone[name] = true
+				}
 			},
 			"a selector comes": func(t *rapid.T) {
 				q := &live{told: map[string]bool{}, last: map[string][]string{}}
@@ -337,6 +360,9 @@ func TestMembersAreWhatAFreshEvaluationFinds(t *testing.T) {
 				queries = slices.Delete(queries, i, i+1)
 			},
 			"": func(t *rapid.T) {
+				for _, l := range w {
+					l.empty()
+				}
 				for _, q := range queries {
 					for _, cluster := range clusters {
 						var want []string

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/hawser-io/hawser/selector"
 )
@@ -44,10 +45,43 @@ type key struct {
 }
 
 // pair is a label with a value: who carries it are endpoints, or, of labels that are inherited, scopes.
+// It takes 64 bytes, with the value, which is most often a short one: what is looked at is one place in memory.
 type pair struct {
 	key   *key
-	value string
 	by    set
+	long  string // the value, where it has no room in short
+	hash  uint32 // of the value
+	size  uint8  // of a short one
+	short [shortest]byte
+}
+
+// shortest is up to how many bytes a value is kept in its pair.
+const shortest = 19
+
+func newPair(k *key, value string, hash uint32) pair {
+	p := pair{key: k, hash: hash}
+	if len(value) <= shortest {
+		p.size = uint8(copy(p.short[:], value)) //nolint:gosec // it has room
+	} else {
+		p.long = strings.Clone(value) // which may be a part of something large
+	}
+	return p
+}
+
+// value is good for as long as somebody carries the pair and the lock is held: another value may take its place.
+func (p *pair) value() string {
+	if p.long != "" {
+		return p.long
+	}
+	return unsafe.String(&p.short[0], p.size) //nolint:gosec // see above
+}
+
+// text is the value, for good.
+func (p *pair) text() string {
+	if p.long != "" {
+		return p.long
+	}
+	return string(p.short[:p.size])
 }
 
 // fewValues is how many values are looked at one by one.
@@ -66,10 +100,17 @@ const pageSize = 1024
 
 func (l *labels) pair(id uint32) *pair { return &l.pages[id/pageSize][id%pageSize] }
 
-func (l *labels) value(id uint32) string { return l.pair(id).value }
+func (l *labels) value(id uint32) string { return l.pair(id).value() }
+
+// has says of a pair whether it has a value.
+func (l *labels) has(value string) func(id uint32) bool {
+	return func(id uint32) bool { return l.value(id) == value }
+}
 
 // find returns the pair of a label and a value, if somebody carries it.
-func (l *labels) find(k *key, value string) (id uint32, ok bool) { return k.values.get(value, l.value) }
+func (l *labels) find(k *key, value string) (id uint32, ok bool) {
+	return k.values.get(hashOf(value), l.has(value))
+}
 
 // intern returns the pair of a label and a value.
 func (l *labels) intern(name, value string) uint32 {
@@ -82,13 +123,14 @@ func (l *labels) intern(name, value string) uint32 {
 }
 
 func (l *labels) internValue(k *key, value string) uint32 {
-	id, ok := l.find(k, value)
+	hash := hashOf(value)
+	id, ok := k.values.get(hash, l.has(value))
 	if ok {
 		return id
 	}
 	id = l.unused()
-	*l.pair(id) = pair{key: k, value: strings.Clone(value)} // which may be a part of something large
-	k.values.put(value, id)
+	*l.pair(id) = newPair(k, value, hash)
+	k.values.put(hash, id)
 	switch {
 	case k.ordered != nil:
 		k.ordered.insert(l, id)
@@ -151,7 +193,7 @@ func (l *labels) forget(id uint32) {
 		return
 	}
 	k := p.key
-	k.values.remove(p.value, id)
+	k.values.remove(p.hash, id)
 	switch {
 	case k.ordered == nil:
 		l.release(id)

@@ -2,6 +2,7 @@ package index
 
 import (
 	"iter"
+	"strings"
 
 	"github.com/hawser-io/hawser/selector"
 )
@@ -10,10 +11,16 @@ import (
 // yields it stands still, and implements selector.Labels.
 type Seen struct{ carrier }
 
+// Get implements selector.Labels. Unlike the endpoint, the value is good for ever.
+func (s *Seen) Get(name string) (value string, ok bool) {
+	value, ok = s.carrier.Get(name)
+	return strings.Clone(value), ok
+}
+
 // ID is what the endpoint is known by within its cluster.
 func (s *Seen) ID() ID {
 	r := s.cluster.record(s.slot)
-	return ID{Kind: r.kind, Namespace: s.cluster.scopes[r.namespace].name, Name: r.name}
+	return ID{Kind: r.kind, Namespace: s.cluster.scopes[r.namespace].name, Name: r.name()}
 }
 
 // Node is where the endpoint is.
@@ -29,10 +36,10 @@ func (s *Seen) Labels() map[string]string {
 	take := func(pairs []uint32) {
 		for _, id := range pairs {
 			p := c.labels.pair(id)
-			all[p.key.name] = p.value
+			all[p.key.name] = p.text()
 		}
 	}
-	take(r.pairs)
+	take(r.pairs(nil))
 	for _, id := range r.scopes() {
 		take(c.scopes[id].pairs)
 	}
@@ -80,7 +87,7 @@ func (x *Index) read(cluster string, do func(*Cluster) bool) bool {
 func (c *Cluster) look(s *selector.Selector, slots []uint32, yield func(*Seen) bool) bool {
 	seen := &Seen{carrier{cluster: c}}
 	for _, slot := range slots {
-		if seen.slot = slot; slot < c.used && c.record(slot).is && s.Match(seen) && !yield(seen) {
+		if seen.slot = slot; slot < c.used && c.record(slot).is() && s.Match(seen) && !yield(seen) {
 			return false
 		}
 	}

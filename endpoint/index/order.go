@@ -7,17 +7,32 @@ import (
 )
 
 // order keeps pairs of one label in the order of their values, for prefixes. A label with many values changes often, so what
-// is new waits in a short run of its own, and what is gone stays, until there is enough of it for a merge.
+// is new waits in a short run of its own, and what is gone stays, until there is enough of it for a merge. The last few are in
+// no order: to find the place of each looks at values all over the memory.
 type order struct {
 	ids   []uint32 // by value
 	fresh []uint32 // by value, to be merged
-	dead  int      // of both, those that nobody carries any more: they have no key
+	last  []uint32 // to be put among these
+	dead  int      // of all, those that nobody carries any more: they have no key
 }
+
+// lastFew is how many are in no order.
+const lastFew = 16
 
 // insert adds a pair.
 func (o *order) insert(l *labels, id uint32) {
-	o.fresh = slices.Insert(o.fresh, o.find(l, o.fresh, l.value(id)), id)
+	if o.last = append(o.last, id); len(o.last) == lastFew {
+		o.file(l)
+	}
 	o.settle(l)
+}
+
+// file puts the last ones in order.
+func (o *order) file(l *labels) {
+	for _, id := range o.last {
+		o.fresh = slices.Insert(o.fresh, o.find(l, o.fresh, l.value(id)), id)
+	}
+	o.last = o.last[:0]
 }
 
 // remove removes a pair that is there. Its number is free with the next merge.
@@ -29,7 +44,7 @@ func (o *order) remove(l *labels, id uint32) {
 
 // end frees the numbers of all pairs, the last of which is gone.
 func (o *order) end(l *labels) {
-	for _, ids := range [][]uint32{o.ids, o.fresh} {
+	for _, ids := range [][]uint32{o.ids, o.fresh, o.last} {
 		for _, id := range ids {
 			l.release(id)
 		}
@@ -38,9 +53,10 @@ func (o *order) end(l *labels) {
 
 // settle merges what waits, if that is enough: a merge looks at every pair.
 func (o *order) settle(l *labels) {
-	if waiting := max(len(o.fresh), o.dead); waiting < 64 || waiting < len(o.ids)/16 && waiting < 4096 {
+	if waiting := max(len(o.fresh)+len(o.last), o.dead); waiting < 64 || waiting < len(o.ids)/16 && waiting < 4096 {
 		return
 	}
+	o.file(l)
 	merged := make([]uint32, 0, len(o.ids)+len(o.fresh)-o.dead)
 	take := func(id uint32) {
 		if l.pair(id).key == nil {
@@ -76,12 +92,17 @@ func (o *order) starting(l *labels, prefix string) iter.Seq[uint32] {
 		for _, ids := range [][]uint32{o.ids, o.fresh} {
 			for _, id := range ids[o.find(l, ids, prefix):] {
 				p := l.pair(id)
-				if !strings.HasPrefix(p.value, prefix) {
+				if !strings.HasPrefix(p.value(), prefix) {
 					break
 				}
 				if p.key != nil && !yield(id) {
 					return
 				}
+			}
+		}
+		for _, id := range o.last {
+			if p := l.pair(id); p.key != nil && strings.HasPrefix(p.value(), prefix) && !yield(id) {
+				return
 			}
 		}
 	}

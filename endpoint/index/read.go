@@ -54,8 +54,8 @@ type owned struct {
 func (c *Cluster) addresses(to []owned, from uint32) (some []owned, more bool) {
 	defer c.rlock()()
 	for slot := from; slot < min(from+atOnce, c.used); slot++ {
-		if r := c.record(slot); r.is {
-			id := ID{Kind: r.kind, Namespace: c.scopes[r.namespace].name, Name: r.name}
+		if r := c.record(slot); r.is() {
+			id := ID{Kind: r.kind, Namespace: c.scopes[r.namespace].name, Name: r.name()}
 			r.addresses(func(a netip.Prefix) bool { to = append(to, owned{id, a}); return true })
 		}
 	}

@@ -176,3 +176,32 @@ func TestLongNamesOfServiceAccountsAreInheritedByTheirPrefixAlone(t *testing.T) 
 		}
 	}
 }
+
+// TestWhatWasHandedOutStays as it was, whatever takes the place of what it was read from.
+func TestWhatWasHandedOutStays(t *testing.T) {
+	x := index.New()
+	c, err := x.Cluster("a", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(value string) {
+		c.Set(&index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "pod-" + value}, Labels: []index.Label{{Name: "app", Value: value}}})
+	}
+	set("before")
+	whole, _ := c.Get(index.ID{Kind: index.Pod, Namespace: "shop", Name: "pod-before"})
+	var all map[string]string
+	var app, ns string
+	for seen := range x.Look(selector.MustParse("all()"), "a") {
+		all = seen.Labels()
+		app, _ = seen.Get("app")
+		ns, _ = seen.Get(selector.NamespaceLabel)
+	}
+	c.Delete(whole.ID)
+	for i := range 2000 {
+		set(fmt.Sprint("other", i))
+		c.SetNamespace(fmt.Sprint("place", i), nil)
+	}
+	if whole.Name != "pod-before" || whole.Labels[0].Value != "before" || all["app"] != "before" || app != "before" || ns != "shop" {
+		t.Errorf("what was handed out is %v %v %q %q", whole, all, app, ns)
+	}
+}

@@ -50,7 +50,15 @@ func (c *Cluster) SetNamespace(name string, labels []Label) {
 	c.listing[namespaces].see(id)
 }
 
-// DeleteNamespace forgets the labels of a namespace. What is in it stays until it is deleted itself.
+// Knows says whether the labels of a namespace are known.
+func (c *Cluster) Knows(namespace string) bool {
+	defer c.rlock()()
+	id, ok := c.spaces[namespace]
+	return ok && c.scopes[id].known
+}
+
+// DeleteNamespace forgets a namespace. What is in it stays until it is deleted itself, and has its labels until then:
+// otherwise what is left out by them would match in its last moments.
 func (c *Cluster) DeleteNamespace(name string) {
 	defer c.lock()()
 	if id, ok := c.spaces[name]; ok && id != noScope && !c.gone {
@@ -60,7 +68,6 @@ func (c *Cluster) DeleteNamespace(name string) {
 
 func (c *Cluster) forgetNamespace(id uint32) {
 	c.scopes[id].known = false
-	c.relabel(id, []Label{{selector.NamespaceLabel, c.scopes[id].name}})
 	c.abandon(id)
 }
 
@@ -181,7 +188,11 @@ func (c *Cluster) relabel(id uint32, labels []Label) {
 // abandon removes the scope of a namespace or a service account that nobody knows of and nothing is in.
 func (c *Cluster) abandon(id uint32) {
 	s := c.scopes[id]
-	if id < firstScope || s.gone || s.known || s.members.len() > 0 || len(s.accounts) > 0 {
+	if id < firstScope || s.gone || s.known || s.members.len() > 0 {
+		return
+	}
+	if len(s.accounts) > 0 { // a namespace
+		c.relabel(id, []Label{{selector.NamespaceLabel, s.name}})
 		return
 	}
 	for _, pair := range s.pairs {
@@ -202,7 +213,8 @@ func (c *Cluster) abandon(id uint32) {
 const (
 	namespaces = int(kinds)
 	accounts   = namespaces + 1
-	listed     = accounts + 1
+	globalSets = accounts + 1
+	listed     = globalSets + 1
 )
 
 // List is something that a cluster lists.
@@ -212,10 +224,20 @@ type List struct{ what int }
 var (
 	Namespaces      = List{namespaces}
 	ServiceAccounts = List{accounts}
+	// GlobalNetworkSets are the network sets of no namespace, which another resource has than the others.
+	GlobalNetworkSets = List{globalSets}
 )
 
-// ListOf is the list of endpoints of a kind.
+// ListOf is the list of endpoints of a kind; of network sets, of those of a namespace.
 func ListOf(k Kind) List { return List{int(k)} }
+
+// List is the one that an endpoint is in.
+func (id ID) List() List {
+	if id.Kind == NetworkSet && id.Namespace == "" {
+		return GlobalNetworkSets
+	}
+	return ListOf(id.Kind)
+}
 
 // Begin begins to list something anew. Until End, nothing that is missing from the list is taken as gone.
 func (c *Cluster) Begin(l List) {
@@ -242,7 +264,7 @@ func (c *Cluster) End(l List) {
 		}
 	default:
 		for slot := range c.used {
-			if r := c.record(slot); r.is && int(r.kind) == l.what && !was.seen.Contains(slot) {
+			if r := c.record(slot); r.is() && c.list(r) == l && !was.seen.Contains(slot) {
 				c.delete(slot)
 			}
 		}

@@ -17,7 +17,11 @@ type set struct {
 type several struct {
 	few  []uint32
 	many *roaring.Bitmap
+	room [fewer]uint32 // of few, until there are more
 }
+
+// fewer is how many members have room beside what tells of them, and so cost no other look into memory.
+const fewer = 12
 
 // fewest is the size up to which a slice takes less memory than a bitmap, and is about as fast.
 const fewest = 64
@@ -53,9 +57,9 @@ func (s *set) add(id uint32) bool {
 	case s.one == id+1:
 		return false
 	case s.one != 0:
-		few := []uint32{s.one - 1, id}
-		slices.Sort(few)
-		*s = set{more: &several{few: few}}
+		more := &several{}
+		more.few = append(more.room[:0], min(s.one-1, id), max(s.one-1, id))
+		*s = set{more: more}
 		return true
 	case s.more == nil:
 		s.one = id + 1

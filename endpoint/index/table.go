@@ -21,14 +21,14 @@ var seed = maphash.MakeSeed()
 
 func hashOf(text string) uint32 { return uint32(maphash.String(seed, text)) } //nolint:gosec // the low bits are as good
 
-// get returns the number whose text is the one that is looked for, as says tells.
-func (t *table) get(text string, says func(id uint32) string) (id uint32, ok bool) {
+// get returns the number whose text is the one that is looked for, as is tells. Here and below, hash is that of the text.
+func (t *table) get(hash uint32, is func(id uint32) bool) (id uint32, ok bool) {
 	if t.used == 0 {
 		return 0, false
 	}
-	hash, mask := hashOf(text), uint32(len(t.slots)-1) //nolint:gosec // memory ends before
+	mask := uint32(len(t.slots) - 1) //nolint:gosec // memory ends before
 	for at := hash & mask; t.slots[at].ref != 0; at = (at + 1) & mask {
-		if s := t.slots[at]; s.hash == hash && says(s.ref-1) == text {
+		if s := t.slots[at]; s.hash == hash && is(s.ref-1) {
 			return s.ref - 1, true
 		}
 	}
@@ -36,11 +36,11 @@ func (t *table) get(text string, says func(id uint32) string) (id uint32, ok boo
 }
 
 // put adds a number whose text is not there yet.
-func (t *table) put(text string, id uint32) {
+func (t *table) put(hash, id uint32) {
 	if 4*(t.used+1) > 3*len(t.slots) {
 		t.grow()
 	}
-	t.place(slot{hashOf(text), id + 1})
+	t.place(slot{hash, id + 1})
 	t.used++
 }
 
@@ -64,9 +64,9 @@ func (t *table) grow() {
 }
 
 // remove removes a number that is there, and closes the gap: what stands behind it may have wanted its place.
-func (t *table) remove(text string, id uint32) {
+func (t *table) remove(hash, id uint32) {
 	mask := uint32(len(t.slots) - 1) //nolint:gosec // memory ends before
-	at := hashOf(text) & mask
+	at := hash & mask
 	for t.slots[at].ref != id+1 {
 		at = (at + 1) & mask
 	}

@@ -168,9 +168,10 @@ func (r *calicoRule) base(p *Plan) (all []calico.Rule) {
 	return all
 }
 
-// membersOf is the side of the sets that have a value of MembersLabel.
+// membersOf is the side of the sets that have a value of MembersLabel. HostEndpoints that Calico makes of nodes are in no
+// namespace, either, and take over labels of their nodes, which a kubelet may set for its own.
 func membersOf(value string) calico.EntityRule {
-	return calico.EntityRule{Selector: fmt.Sprintf("%s == %q", MembersLabel, value), NamespaceSelector: "global()"}
+	return calico.EntityRule{Selector: fmt.Sprintf("%s == %q && !has(projectcalico.org/created-by)", MembersLabel, value), NamespaceSelector: "global()"}
 }
 
 // set is the value of MembersLabel for what the peer stands for, or for what of it has one of the rule's names at one

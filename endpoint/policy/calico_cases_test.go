@@ -14,23 +14,24 @@ import (
 	"github.com/hawser-io/hawser/endpoint/calico"
 	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/policy"
+	"github.com/hawser-io/hawser/internal/policytest"
 )
 
 // shops are pod "web" of the local cluster, and three databases in cluster a, of which each has the port db at another
 // number, and the last none.
 func shops(t failer) *world {
-	w := newWorld()
+	w := policytest.NewWorld()
 	for _, name := range []string{home, "a"} {
-		w.cluster(t, name)
-		w.namespaces[[2]string{name, "shop"}] = map[string]string{"kubernetes.io/metadata.name": "shop"}
-		w.parts[name].SetNamespace("shop", labelList(w.namespaces[[2]string{name, "shop"}]))
+		w.Cluster(t, name)
+		w.Namespaces[[2]string{name, "shop"}] = map[string]string{"kubernetes.io/metadata.name": "shop"}
+		w.Parts[name].SetNamespace("shop", policytest.LabelList(w.Namespaces[[2]string{name, "shop"}]))
 	}
 	pod := func(cluster, name string, own map[string]string, ports []index.Port, addresses ...string) {
 		e := index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: name}, Ports: ports}
 		for _, a := range addresses {
 			e.Addresses = append(e.Addresses, netip.PrefixFrom(netip.MustParseAddr(a), netip.MustParseAddr(a).BitLen()))
 		}
-		w.add(w.parts[cluster], cluster, e, own)
+		w.Add(w.Parts[cluster], cluster, e, own)
 	}
 	at := func(number uint16) []index.Port { return []index.Port{{Name: "db", Protocol: "TCP", Number: number}} }
 	pod(home, "web", map[string]string{"app": "web"}, nil, "10.0.0.1", "fd00::1")
@@ -121,10 +122,10 @@ func TestWhatCalicoLetsThrough(t *testing.T) {
 
 // passing are the peers that pod web may talk with, and the ports.
 func passing(w *world, ingress bool, allows func(flow) bool) (all []string) {
-	for _, peer := range slices.SortedFunc(slices.Values(w.addresses()), func(a, b netip.Addr) int { return strings.Compare(a.String(), b.String()) }) {
+	for _, peer := range slices.SortedFunc(slices.Values(w.Addresses()), func(a, b netip.Addr) int { return strings.Compare(a.String(), b.String()) }) {
 		text := peer.String()
 		for _, port := range []uint16{80, 81, 8080} {
-			if allows(flow{ingress, &w.things[0], peer, "TCP", port}) {
+			if allows(flow{Ingress: ingress, Pod: &w.Things[0], Peer: peer, Protocol: "TCP", Port: port}) {
 				text += fmt.Sprintf(" %d", port)
 			}
 		}
@@ -168,7 +169,7 @@ func TestSetsOfCalico(t *testing.T) {
 }
 
 // TestNobodyInTheNamespaceGetsInByTheLabelOfSets has a pod and a set of the namespace carry the label that the policy
-// selects sets by.
+// selects sets by, and a host that Calico made of a node.
 func TestNobodyInTheNamespaceGetsInByTheLabelOfSets(t *testing.T) {
 	w, said := shops(t), policyOf(spec{Clusters: remote, Egress: to(peer{Selector: new("app == 'db'")})})
 	out, _ := makeFor(t, w, said, (*policy.Plan).Calico)
@@ -177,8 +178,10 @@ func TestNobodyInTheNamespaceGetsInByTheLabelOfSets(t *testing.T) {
 		value += o.GetLabels()[policy.MembersLabel]
 	}
 	liar := map[string]string{policy.MembersLabel: value}
-	w.add(w.parts[home], home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "liar"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.66/32")}}, liar)
-	w.add(w.parts[home], home, index.Endpoint{ID: index.ID{Kind: index.NetworkSet, Namespace: "shop", Name: "liar"}, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, liar)
+	w.Add(w.Parts[home], home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "liar"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.66/32")}}, liar)
+	w.Add(w.Parts[home], home, index.Endpoint{ID: index.ID{Kind: index.NetworkSet, Namespace: "shop", Name: "liar"}, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, liar)
+	automatic := map[string]string{policy.MembersLabel: value, "projectcalico.org/created-by": "calico-kube-controllers"}
+	w.Add(w.Parts[home], home, index.Endpoint{ID: index.ID{Kind: index.HostEndpoint, Name: "liar"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.67/32")}}, automatic)
 	c := calicoOf(t, w, out.objects)
 	want := []string{"10.1.0.1 80 81 8080", "10.1.0.2 80 81 8080", "10.1.0.3 80 81 8080", "fd00:1::1 80 81 8080"}
 	if diff := cmp.Diff(want, passing(w, false, func(f flow) bool { return c.allows(w, f) })); value == "" || diff != "" {
@@ -190,7 +193,7 @@ func TestNobodyInTheNamespaceGetsInByTheLabelOfSets(t *testing.T) {
 // set, which another one's notSelector matches.
 func TestSetsThatAreMadeOfEndpointsTakeNothingAway(t *testing.T) {
 	w := shops(t)
-	w.add(w.parts[home], home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "db"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32")}}, map[string]string{"app": "db"})
+	w.Add(w.Parts[home], home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "db"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32")}}, map[string]string{"app": "db"})
 	here := v1alpha1.ClusterScope{Local: true}
 	byAddress := policyOf(spec{Clusters: here, LocalPeers: v1alpha1.LocalPeersAddresses, Ingress: from(peer{Selector: new("app == 'db'")})})
 	byAddress.Name = "other"
@@ -206,7 +209,7 @@ func TestSetsThatAreMadeOfEndpointsTakeNothingAway(t *testing.T) {
 func TestASetWithTheAddressOfAPodMakesItNoOther(t *testing.T) {
 	w := shops(t)
 	nets := index.Endpoint{ID: index.ID{Kind: index.NetworkSet, Namespace: "shop", Name: "nets"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}
-	w.add(w.parts[home], home, nets, map[string]string{"app": "db"}) // whose address is that of pod web
+	w.Add(w.Parts[home], home, nets, map[string]string{"app": "db"}) // whose address is that of pod web
 	for _, tt := range []struct {
 		own  peer
 		want []string

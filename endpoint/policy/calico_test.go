@@ -20,6 +20,7 @@ import (
 	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/policy"
 	"github.com/hawser-io/hawser/endpoint/publish"
+	"github.com/hawser-io/hawser/internal/policytest"
 	"github.com/hawser-io/hawser/selector"
 )
 
@@ -45,18 +46,11 @@ type calicoEndpoint struct {
 	ports     []index.Port
 }
 
-// failer is a test, of whatever kind.
-type failer interface {
-	Helper()
-	Fatal(args ...any)
-	Fatalf(format string, args ...any)
-}
-
 // calicoOf is the local cluster as Calico sees it, with what was rendered.
 func calicoOf(t failer, w *world, objects []client.Object) *calicoCluster {
 	c := &calicoCluster{read: map[string]*selector.Selector{}}
-	for i := range w.things {
-		if e := &w.things[i]; e.cluster == home && e.Kind != index.Node {
+	for i := range w.Things {
+		if e := &w.Things[i]; e.Cluster == home && e.Kind != index.Node {
 			c.endpoints = append(c.endpoints, calicoEndpoint{calicoLabels(w, e), e.Addresses, e.Ports})
 		}
 	}
@@ -89,10 +83,10 @@ func calicoOf(t failer, w *world, objects []client.Object) *calicoCluster {
 // calicoLabels are those of a local endpoint. Labels of its own that begin as those of its namespace do are left out:
 // these Calico believes, as is said in the documentation of the target. That of the cluster is one among others to it.
 func calicoLabels(w *world, e *thing) map[string]string {
-	all := maps.Clone(w.labels(e))
+	all := maps.Clone(w.Labels(e))
 	delete(all, "hawser.io/cluster")
 	delete(all, "hawser.io/cluster-id")
-	if value, ok := e.own["hawser.io/cluster"]; ok {
+	if value, ok := e.Own["hawser.io/cluster"]; ok {
 		all["hawser.io/cluster"] = value
 	}
 	return all
@@ -104,11 +98,11 @@ func (c *calicoCluster) allows(w *world, f flow) bool {
 	applies := false
 	for _, p := range c.policies {
 		direction, rules := "Egress", p.Spec.Egress
-		if f.ingress {
+		if f.Ingress {
 			direction, rules = "Ingress", p.Spec.Ingress
 		}
 		of := c.selector(p.Spec.Selector)
-		if p.Namespace != f.pod.Namespace || !slices.Contains(p.Spec.Types, direction) || !of.MatchMap(calicoLabels(w, f.pod)) {
+		if p.Namespace != f.Pod.Namespace || !slices.Contains(p.Spec.Types, direction) || !of.MatchMap(calicoLabels(w, f.Pod)) {
 			continue
 		}
 		applies = true
@@ -123,23 +117,23 @@ func (c *calicoCluster) allows(w *world, f flow) bool {
 
 func (c *calicoCluster) matches(w *world, namespace string, r *calico.Rule, f flow) bool {
 	own := ownAddress(f)
-	if !own.IsValid() || r.Protocol != "" && r.Protocol != f.protocol {
+	if !own.IsValid() || r.Protocol != "" && r.Protocol != f.Protocol {
 		return false
 	}
-	if r.IPVersion != 0 && (r.IPVersion == 4) != f.peer.Is4() {
+	if r.IPVersion != 0 && (r.IPVersion == 4) != f.Peer.Is4() {
 		return false
 	}
-	source, destination := own, f.peer
-	if f.ingress {
-		source, destination = f.peer, own
+	source, destination := own, f.Peer
+	if f.Ingress {
+		source, destination = f.Peer, own
 	}
-	return c.side(namespace, &r.Source, source, f, 0) && c.side(namespace, &r.Destination, destination, f, f.port)
+	return c.side(namespace, &r.Source, source, f, 0) && c.side(namespace, &r.Destination, destination, f, f.Port)
 }
 
 // ownAddress is the address of the pod that the flow has: of the same version as the other's.
 func ownAddress(f flow) netip.Addr {
-	for _, p := range f.pod.Addresses {
-		if p.Addr().Is4() == f.peer.Is4() {
+	for _, p := range f.Pod.Addresses {
+		if p.Addr().Is4() == f.Peer.Is4() {
 			return p.Addr()
 		}
 	}
@@ -159,7 +153,7 @@ func (c *calicoCluster) side(namespace string, s *calico.EntityRule, a netip.Add
 		by := c.selector(text)
 		return slices.ContainsFunc(c.endpoints, func(e calicoEndpoint) bool {
 			return slices.ContainsFunc(e.addresses, func(p netip.Prefix) bool { return p.Contains(a) }) && by.MatchMap(e.labels) &&
-				(named == "" || slices.Contains(e.ports, index.Port{Name: named, Protocol: f.protocol, Number: port}))
+				(named == "" || slices.Contains(e.ports, index.Port{Name: named, Protocol: f.Protocol, Number: port}))
 		})
 	}
 	if all != "" && !of(all, "") || s.NotSelector != "" && of(s.NotSelector, "") {
@@ -233,7 +227,7 @@ func makeFor[T policy.Target](t failer, w *world, of *v1alpha1.FederatedNetworkP
 			t.Fatalf("%v is no list of problems", err)
 		}
 		for _, p := range problems {
-			field := fieldOfRule.FindString(p.Field)
+			field := policytest.RuleOf(p.Field)
 			if field == "" {
 				t.Fatalf("want a field of a rule named: %v", p)
 			}
@@ -251,9 +245,9 @@ func makeFor[T policy.Target](t failer, w *world, of *v1alpha1.FederatedNetworkP
 	}
 	note(err)
 	o.objects = append(o.objects, made.Base()...)
-	for _, c := range w.clusters {
+	for _, c := range w.Clusters {
 		if publish.Selects(plan.Clusters, c.Name, c.Labels, c.Local) {
-			out, err := made.Render(w.request(c, plan.Selectors))
+			out, err := made.Render(w.Request(c, plan.Selectors))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -265,19 +259,19 @@ func makeFor[T policy.Target](t failer, w *world, of *v1alpha1.FederatedNetworkP
 
 // flows are all between a local pod and an address.
 func flows(w *world, yield func(flow)) {
-	for i := range w.things {
-		pod := &w.things[i]
-		if pod.cluster != home || pod.Kind != index.Pod {
+	for i := range w.Things {
+		pod := &w.Things[i]
+		if pod.Cluster != home || pod.Kind != index.Pod {
 			continue
 		}
-		for _, peer := range w.addresses() {
-			if f := (flow{pod: pod, peer: peer}); !ownAddress(f).IsValid() {
+		for _, peer := range w.Addresses() {
+			if f := (flow{Pod: pod, Peer: peer}); !ownAddress(f).IsValid() {
 				continue
 			}
 			for _, protocol := range []string{"TCP", "UDP", "ICMP"} {
 				for _, port := range []uint16{1, 53, 80, 81, 8080} {
-					yield(flow{true, pod, peer, protocol, port})
-					yield(flow{false, pod, peer, protocol, port})
+					yield(flow{Ingress: true, Pod: pod, Peer: peer, Protocol: protocol, Port: port})
+					yield(flow{Ingress: false, Pod: pod, Peer: peer, Protocol: protocol, Port: port})
 					if protocol == "ICMP" {
 						break
 					}
@@ -290,17 +284,17 @@ func flows(w *world, yield func(flow)) {
 // outsideOfOwnNets says whether a rule narrows the policy's own pods to addresses that the flow's is not among. For
 // NetworkPolicies such rules are refused, and the plain meaning of a policy does not know them.
 func outsideOfOwnNets(d *drawn, field string, f flow) bool {
-	rules, name := d.egress, "spec.egress["
-	if f.ingress {
-		rules, name = d.ingress, "spec.ingress["
+	rules, name := d.Egress, "spec.egress["
+	if f.Ingress {
+		rules, name = d.Ingress, "spec.ingress["
 	}
 	i, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(field, name), "]"))
 	if err != nil {
 		return false
 	}
-	own := rules[i].source.said
-	if f.ingress {
-		own = rules[i].destination.said
+	own := rules[i].Source.Said
+	if f.Ingress {
+		own = rules[i].Destination.Said
 	}
 	if own == nil || len(own.Nets) == 0 {
 		return false
@@ -311,9 +305,9 @@ func outsideOfOwnNets(d *drawn, field string, f flow) bool {
 func TestCalicoMeansWhatThePolicySays(t *testing.T) {
 	reached := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
+		w := policytest.DrawWorld(t)
 		for range 2 { // what there is costs more to make than a policy
-			compareCalico(t, w, drawPolicy(t), reached)
+			compareCalico(t, w, policytest.DrawPolicy(t), reached)
 		}
 	})
 	for _, what := range []string{"allowed true", "allowed false", "a rule is refused"} {
@@ -324,9 +318,9 @@ func TestCalicoMeansWhatThePolicySays(t *testing.T) {
 }
 
 func compareCalico(t *rapid.T, w *world, d *drawn, reached map[string]int) {
-	out, ok := makeFor(t, w, d.object, (*policy.Plan).Calico)
+	out, ok := makeFor(t, w, d.Object, (*policy.Plan).Calico)
 	if !ok {
-		t.Fatalf("Calico can express any selector of pods: %s", d.object.Spec.Selector)
+		t.Fatalf("Calico can express any selector of pods: %s", d.Object.Spec.Selector)
 	}
 	if len(out.refused) > 0 {
 		t.Fatalf("Calico takes away by address itself: %v", out.refused)
@@ -339,12 +333,12 @@ func compareCalico(t *rapid.T, w *world, d *drawn, reached map[string]int) {
 		reached["a rule is refused"]++
 	}
 	flows(w, func(f flow) {
-		want := d.allows(w, f, func(field string) bool { return out.left[field] || outsideOfOwnNets(d, field, f) })
+		want := d.Allows(w, f, func(field string) bool { return out.left[field] || outsideOfOwnNets(d, field, f) })
 		got := c.allows(w, f)
 		reached[fmt.Sprint("allowed ", want)]++
 		if want != got {
 			t.Fatalf("ingress %t, pod %s/%s, peer %s, %s %d: the policy says %t, Calico %t\n%s\n%s",
-				f.ingress, f.pod.Namespace, f.pod.Name, f.peer, f.protocol, f.port, want, got, describePolicy(d), describeUnstructured(out.objects))
+				f.Ingress, f.Pod.Namespace, f.Pod.Name, f.Peer, f.Protocol, f.Port, want, got, describePolicy(d), describeUnstructured(out.objects))
 		}
 	})
 }
@@ -380,4 +374,11 @@ func describeUnstructured(all []client.Object) string {
 
 func unstructuredOf(o client.Object) *unstructured.Unstructured {
 	return o.(*unstructured.Unstructured)
+}
+
+func quoted(values []string) (all []string) {
+	for _, v := range values {
+		all = append(all, fmt.Sprintf("%q", v))
+	}
+	return all
 }

@@ -17,29 +17,30 @@ import (
 	"github.com/hawser-io/hawser/endpoint/calico"
 	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/policy"
+	"github.com/hawser-io/hawser/internal/policytest"
 )
 
 // accepts is what ClusterNetworkPolicies of tier Admin mean, written from the API reference of policy.networking.k8s.io,
 // for rules that accept egress to networks: they come before every NetworkPolicy, and are the last word.
 func accepts(k *kubernetes, all []*calico.ClusterNetworkPolicy, f flow) bool {
-	return !f.ingress && slices.ContainsFunc(all, func(p *calico.ClusterNetworkPolicy) bool {
+	return !f.Ingress && slices.ContainsFunc(all, func(p *calico.ClusterNetworkPolicy) bool {
 		of := p.Spec.Subject.Pods
-		if !k.selects(&of.NamespaceSelector, k.namespaces[f.pod.Namespace]) || !k.selects(&of.PodSelector, f.pod.own) {
+		if !k.selects(&of.NamespaceSelector, k.namespaces[f.Pod.Namespace]) || !k.selects(&of.PodSelector, f.Pod.Own) {
 			return false
 		}
 		return slices.ContainsFunc(p.Spec.Egress, func(r calico.ClusterEgressRule) bool {
 			to := slices.ContainsFunc(r.To, func(peer calico.ClusterPeer) bool {
-				return slices.ContainsFunc(peer.Networks, func(n string) bool { return netip.MustParsePrefix(n).Contains(f.peer) })
+				return slices.ContainsFunc(peer.Networks, func(n string) bool { return netip.MustParsePrefix(n).Contains(f.Peer) })
 			})
 			return to && (len(r.Protocols) == 0 || slices.ContainsFunc(r.Protocols, func(p calico.ClusterProtocol) bool {
-				ports := map[string]*calico.ClusterPorts{"TCP": p.TCP, "UDP": p.UDP, "SCTP": p.SCTP}[f.protocol]
+				ports := map[string]*calico.ClusterPorts{"TCP": p.TCP, "UDP": p.UDP, "SCTP": p.SCTP}[f.Protocol]
 				if ports == nil || ports.DestinationPort == nil {
 					return ports != nil
 				}
 				if span := ports.DestinationPort.Range; span != nil {
-					return span.Start <= int32(f.port) && int32(f.port) <= span.End
+					return span.Start <= int32(f.Port) && int32(f.Port) <= span.End
 				}
-				return ports.DestinationPort.Number == int32(f.port)
+				return ports.DestinationPort.Number == int32(f.Port)
 			}))
 		})
 	})
@@ -48,9 +49,9 @@ func accepts(k *kubernetes, all []*calico.ClusterNetworkPolicy, f flow) bool {
 func TestClusterNetworkPoliciesMeanWhatThePolicySays(t *testing.T) {
 	reached := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
+		w := policytest.DrawWorld(t)
 		for range 3 { // what there is costs more to make than a policy
-			compareAccepted(t, w, drawPolicy(t), reached)
+			compareAccepted(t, w, policytest.DrawPolicy(t), reached)
 		}
 	})
 	for _, what := range []string{"allowed true", "allowed false", "refused spec.in", "refused spec.eg"} {
@@ -61,21 +62,21 @@ func TestClusterNetworkPoliciesMeanWhatThePolicySays(t *testing.T) {
 }
 
 func compareAccepted(t *rapid.T, w *world, d *drawn, reached map[string]int) {
-	out, ok := makeFor(t, w, d.object, func(p *policy.Plan) (*policy.ClusterPolicies, error) { return p.ClusterNetworkPolicies(10) })
+	out, ok := makeFor(t, w, d.Object, func(p *policy.Plan) (*policy.ClusterPolicies, error) { return p.ClusterNetworkPolicies(10) })
 	if !ok {
 		reached["the policy's own selector cannot be expressed"]++
 		return
 	}
 	k, admin := kubernetesOf(t, w, out.objects)
-	d.withheld = withheldBy(t, w, d, out.refused)
+	d.Withhold(t, w, out.refused)
 	for field := range out.left {
 		reached["refused "+field[:len("spec.in")]]++
 	}
 	flows(w, func(f flow) {
-		want := d.allows(w, f, func(field string) bool { return out.left[field] })
+		want := d.Allows(w, f, func(field string) bool { return out.left[field] })
 		opened := accepts(k, admin, f)
-		if opened && (f.pod.Namespace != d.object.Namespace || !d.selector.holds(w.labels(f.pod), true)) {
-			t.Fatalf("pod %s/%s, which the policy is not for, may talk to %s whatever other policies say\n%s", f.pod.Namespace, f.pod.Name, f.peer, describeUnstructured(out.objects))
+		if opened && !d.IsFor(w, f.Pod) {
+			t.Fatalf("pod %s/%s, which the policy is not for, may talk to %s whatever other policies say\n%s", f.Pod.Namespace, f.Pod.Name, f.Peer, describeUnstructured(out.objects))
 		}
 		got := opened || k.allows(f)
 		reached[fmt.Sprint("allowed ", want)]++
@@ -83,7 +84,7 @@ func compareAccepted(t *rapid.T, w *world, d *drawn, reached map[string]int) {
 			return
 		}
 		t.Fatalf("ingress %t, pod %s/%s, peer %s, %s %d: the policy says %t, what was made of it %t\n%s\n%s",
-			f.ingress, f.pod.Namespace, f.pod.Name, f.peer, f.protocol, f.port, want, got, describePolicy(d), describeUnstructured(out.objects))
+			f.Ingress, f.Pod.Namespace, f.Pod.Name, f.Peer, f.Protocol, f.Port, want, got, describePolicy(d), describeUnstructured(out.objects))
 	})
 }
 
@@ -91,10 +92,10 @@ func compareAccepted(t *rapid.T, w *world, d *drawn, reached map[string]int) {
 func kubernetesOf(t failer, w *world, objects []client.Object) (*kubernetes, []*calico.ClusterNetworkPolicy) {
 	t.Helper()
 	k := &kubernetes{namespaces: map[string]map[string]string{}}
-	for i := range w.things {
-		if e := &w.things[i]; e.cluster == home && e.Kind == index.Pod {
+	for i := range w.Things {
+		if e := &w.Things[i]; e.Cluster == home && e.Kind == index.Pod {
 			k.pods = append(k.pods, e)
-			k.namespaces[e.Namespace] = w.namespaces[[2]string{home, e.Namespace}]
+			k.namespaces[e.Namespace] = w.Namespaces[[2]string{home, e.Namespace}]
 		}
 	}
 	var admin []*calico.ClusterNetworkPolicy
@@ -194,7 +195,7 @@ func TestClusterNetworkPoliciesAreWithinTheirBounds(t *testing.T) {
 	for i := range 3000 {
 		e := index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: fmt.Sprint("many-", i)}}
 		e.Addresses = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(16 + i/128), byte(2 * (i % 128))}), 32)}
-		w.add(w.parts["a"], "a", e, map[string]string{"app": "many"})
+		w.Add(w.Parts["a"], "a", e, map[string]string{"app": "many"})
 	}
 	said := spec{Clusters: remote}
 	for i := range 30 {

@@ -11,15 +11,16 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/policy"
+	"github.com/hawser-io/hawser/internal/policytest"
 )
 
 func TestExplainSaysWhomAPolicyIsForAndWhatItsRulesMatch(t *testing.T) {
-	w := newWorld()
+	w := policytest.NewWorld()
 	for i, cluster := range []string{home, "a", "other"} {
-		part := w.cluster(t, cluster)
+		part := w.Cluster(t, cluster)
 		for j, app := range []string{"x", "y"} {
 			a := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, byte(j)}), 32)
-			w.add(part, cluster, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: app}, Addresses: []netip.Prefix{a}}, map[string]string{"app": app})
+			w.Add(part, cluster, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: app}, Addresses: []netip.Prefix{a}}, map[string]string{"app": app})
 		}
 	}
 	plan, err := policy.Compile(policyOf(spec{
@@ -33,7 +34,7 @@ func TestExplainSaysWhomAPolicyIsForAndWhatItsRulesMatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := plan.Explain(w.clusters, w.index.Eval)
+	x := plan.Explain(w.Clusters, w.Index.Eval)
 	var got []string
 	for _, f := range x.AppliesTo {
 		got = append(got, "applies to "+f.Cluster+"/"+f.Endpoint.Name)

@@ -40,25 +40,25 @@ func (k *kubernetes) selects(s *metav1.LabelSelector, of map[string]string) bool
 // what at least one rule of one of these policies allows is allowed.
 func (k *kubernetes) allows(f flow) bool {
 	direction := networkingv1.PolicyTypeEgress
-	if f.ingress {
+	if f.Ingress {
 		direction = networkingv1.PolicyTypeIngress
 	}
 	isolated := false
 	for _, p := range k.policies {
-		if p.Namespace != f.pod.Namespace || !slices.Contains(p.Spec.PolicyTypes, direction) || !k.selects(&p.Spec.PodSelector, f.pod.own) {
+		if p.Namespace != f.Pod.Namespace || !slices.Contains(p.Spec.PolicyTypes, direction) || !k.selects(&p.Spec.PodSelector, f.Pod.Own) {
 			continue
 		}
 		isolated = true
-		if f.ingress {
+		if f.Ingress {
 			for _, r := range p.Spec.Ingress {
-				if k.from(p.Namespace, r.From, f.peer) && k.through(r.Ports, f, f.pod) {
+				if k.from(p.Namespace, r.From, f.Peer) && k.through(r.Ports, f, f.Pod) {
 					return true
 				}
 			}
 			continue
 		}
 		for _, r := range p.Spec.Egress {
-			if k.from(p.Namespace, r.To, f.peer) && k.through(r.Ports, f, k.podAt(f.peer)) {
+			if k.from(p.Namespace, r.To, f.Peer) && k.through(r.Ports, f, k.podAt(f.Peer)) {
 				return true
 			}
 		}
@@ -93,7 +93,7 @@ func (k *kubernetes) isPeer(namespace string, p *networkingv1.NetworkPolicyPeer,
 	case p.NamespaceSelector != nil && !k.selects(p.NamespaceSelector, k.namespaces[pod.Namespace]):
 		return false
 	}
-	return p.PodSelector == nil || k.selects(p.PodSelector, pod.own)
+	return p.PodSelector == nil || k.selects(p.PodSelector, pod.Own)
 }
 
 // through: an empty list is everything. A protocol that is not said is TCP. A named port is that of the pod that the
@@ -108,24 +108,24 @@ func (k *kubernetes) through(ports []networkingv1.NetworkPolicyPort, f flow, des
 			protocol = string(*p.Protocol)
 		}
 		switch {
-		case protocol != f.protocol:
+		case protocol != f.Protocol:
 			return false
 		case p.Port == nil:
 			return true
 		case p.Port.Type == intstr.String:
-			return destination != nil && slices.Contains(destination.Ports, index.Port{Name: p.Port.StrVal, Protocol: protocol, Number: f.port})
+			return destination != nil && slices.Contains(destination.Ports, index.Port{Name: p.Port.StrVal, Protocol: protocol, Number: f.Port})
 		}
 		last := p.Port.IntVal
 		if p.EndPort != nil {
 			last = *p.EndPort
 		}
-		return p.Port.IntVal <= int32(f.port) && int32(f.port) <= last
+		return p.Port.IntVal <= int32(f.Port) && int32(f.Port) <= last
 	})
 }
 
 func (k *kubernetes) podAt(a netip.Addr) *thing {
 	for _, p := range k.pods {
-		if p.at(a) {
+		if p.At(a) {
 			return p
 		}
 	}

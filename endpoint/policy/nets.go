@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/hawser-io/hawser/endpoint/publish"
 )
 
 // nets reads ranges of addresses, into canonical ones, in order, each once.
@@ -45,12 +47,12 @@ func (s *Side) blocks() (all []block, ok bool) {
 	}
 	nets, not := outermost(nets), outermost(s.NotNets)
 	for _, n := range nets {
-		if slices.ContainsFunc(not, func(x netip.Prefix) bool { return holds(x, n) }) {
+		if slices.ContainsFunc(not, func(x netip.Prefix) bool { return publish.Holds(x, n) }) {
 			continue
 		}
 		b := block{net: n}
 		for _, x := range not {
-			if holds(n, x) {
+			if publish.Holds(n, x) {
 				b.except = append(b.except, x)
 			}
 		}
@@ -62,14 +64,9 @@ func (s *Side) blocks() (all []block, ok bool) {
 // outermost leaves out what lies in another range.
 func outermost(all []netip.Prefix) (kept []netip.Prefix) {
 	for _, p := range all {
-		if !slices.ContainsFunc(all, func(o netip.Prefix) bool { return o != p && holds(o, p) }) {
+		if !slices.ContainsFunc(all, func(o netip.Prefix) bool { return o != p && publish.Holds(o, p) }) {
 			kept = append(kept, p)
 		}
 	}
 	return kept
-}
-
-// holds says that all of a range lies in another.
-func holds(outer, inner netip.Prefix) bool {
-	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
 }

@@ -1,10 +1,12 @@
 package policy
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
+	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,8 +16,12 @@ import (
 	"github.com/hawser-io/hawser/endpoint/publish"
 )
 
-// What the objects of a policy are, as it stands in their names: <policy>.closed, <policy>.rules and
-// <policy>.peers-<cluster>. Neither a policy nor a cluster has a dot in its name, so that no two share one.
+// What the objects of a policy are, as it stands in their names: <policy>.closed-<hash>, <policy>.rules and
+// <policy>.peers-<cluster>; and where there are several selections of pods, <policy>.rules-<hash> and
+// <policy>.peers-<hash>-<cluster>. Neither a policy nor a cluster has a dot in its name, so that no two share one.
+//
+// The hash is that of the pods that are selected. What closes pods has it in any case, so that it never selects others than
+// it did: a selector that is edited makes new ones, and only then takes away the old ones.
 const (
 	partClosed = "closed" // that close the pods
 	partRules  = "rules"  // of what is allowed whatever clusters have
@@ -223,10 +229,11 @@ func (n *Networks) key() publish.Key {
 // base is the name of a part of the policy for one term, without that of a cluster.
 func (n *Networks) base(part string, term int) string {
 	name := n.plan.Name + "." + part
-	if term > 0 {
-		name += strconv.Itoa(term + 1)
+	if one := term == 0 && (len(n.terms) == 1 || !n.terms[1].closed); one && part != partClosed {
+		return name
 	}
-	return name
+	sum := sha256.Sum256([]byte(n.terms[term].term.String()))
+	return name + "-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))
 }
 
 func (n *Networks) object(cluster, part string, term, piece, pieces int, spec networkingv1.NetworkPolicySpec) *networkingv1.NetworkPolicy {

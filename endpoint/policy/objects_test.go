@@ -3,6 +3,7 @@ package policy_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/policy"
+	"github.com/hawser-io/hawser/internal/policytest"
 )
 
 func objects(all []client.Object) (policies []*networkingv1.NetworkPolicy) {
@@ -74,12 +76,12 @@ func TestHowLocalPeersAreWritten(t *testing.T) {
 			"podSelector: {matchLabels: {app: x}}", "namespaceSelector: {matchLabels: {env: x}}"}},
 	}
 	w := fleetOf(t, 0)
-	w.parts[home].SetNamespace("shop", labelList(map[string]string{"env": "x"}))
-	w.add(w.parts[home], home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "pod"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}, map[string]string{"app": "x"})
+	w.Parts[home].SetNamespace("shop", policytest.LabelList(map[string]string{"env": "x"}))
+	w.Add(w.Parts[home], home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "pod"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}, map[string]string{"app": "x"})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			plan, networks := compiled(t, spec{Clusters: everywhere, Ingress: from(tt.peer)})
-			out, err := networks.Render(w.request(w.clusters[0], plan.Selectors))
+			out, err := networks.Render(w.Request(w.Clusters[0], plan.Selectors))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,29 +116,64 @@ func TestNothingIsAllowedByWhatIsEmpty(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			plan, networks := compiled(t, tt.spec)
 			all := objects(networks.Base())
-			for _, c := range w.clusters {
-				out, err := networks.Render(w.request(c, plan.Selectors))
+			for _, c := range w.Clusters {
+				out, err := networks.Render(w.Request(c, plan.Selectors))
 				if err != nil {
 					t.Fatal(err)
 				}
 				all = append(all, objects(out.Objects)...)
 			}
-			if len(all) != 1 || all[0].Name != "rules.closed" || len(all[0].Spec.PolicyTypes) == 0 {
+			if len(all) != 1 || !strings.HasPrefix(all[0].Name, "rules.closed-") || len(all[0].Spec.PolicyTypes) == 0 {
 				t.Errorf("want the pods closed and nothing else, got %s", describeObjects(all))
 			}
 		})
 	}
 }
 
+// TestWhatClosesPodsNeverSelectsOthers, whatever becomes of the policy: each object is called by the pods that it selects,
+// and where there is one selection of pods alone, only what closes is.
+func TestWhatClosesPodsNeverSelectsOthers(t *testing.T) {
+	selects := map[string]string{}
+	var names []string
+	for _, tt := range []struct {
+		selector string
+		ingress  rules
+		plain    bool // what allows has its plain name
+	}{
+		{"app == 'x'", nil, true}, {"app == 'x' || tier == 'y'", nil, false}, {"aaa == 'z' || app == 'x'", nil, false}, {"app == 'y'", nil, true},
+		{"app == 'x'", rules{{Action: "Allow", Destination: &peer{Selector: new("tier == 'y'")}, Source: &peer{Nets: []string{"10.0.0.0/8"}}}}, true}, {"", nil, true},
+	} {
+		s := spec{Selector: tt.selector, Clusters: remote, Ingress: append(from(peer{Nets: []string{"10.0.0.0/8"}}), tt.ingress...)}
+		_, networks := compiled(t, s)
+		plain := false
+		for _, p := range objects(networks.Base()) {
+			plain = plain || p.Name == "rules.rules"
+			pods := metav1.FormatLabelSelector(&p.Spec.PodSelector)
+			if before, ok := selects[p.Name]; ok && before != pods && p.Name != "rules.rules" {
+				t.Errorf("%s selects %s, and did %s", p.Name, pods, before)
+			}
+			selects[p.Name] = pods
+			names = append(names, p.Name)
+		}
+		if plain != tt.plain {
+			t.Errorf("%s: there are %q", tt.selector, names)
+		}
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) != 5+1+4 { // closing objects, .rules, and those of several selections
+		t.Errorf("there are %q", names)
+	}
+}
+
 // fleetOf is a fleet of the local cluster and one other, with so many pods in the namespace shop.
 func fleetOf(t *testing.T, pods int) *world {
 	t.Helper()
-	w := newWorld()
-	w.cluster(t, home)
-	part := w.cluster(t, "a")
+	w := policytest.NewWorld()
+	w.Cluster(t, home)
+	part := w.Cluster(t, "a")
 	for i := range pods {
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 15), byte(i >> 7), byte(i << 1)}) // no two are neighbours
-		w.add(part, "a", index.Endpoint{
+		w.Add(part, "a", index.Endpoint{
 			ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: fmt.Sprint("pod-", i)}, Addresses: []netip.Prefix{netip.PrefixFrom(a, 32)},
 			Ports: []index.Port{{Name: "web", Protocol: "TCP", Number: uint16(8000 + i%2)}},
 		}, map[string]string{"app": "x"})
@@ -151,7 +188,7 @@ func TestManyAddressesAreDividedAmongObjectsAndNoneIsLost(t *testing.T) {
 		Clusters: remote, Ingress: from(peer{Selector: new("app == 'x'")}),
 		Egress: tcp(to(peer{Selector: new("app == 'x'"), Ports: port("web", 53)})),
 	})
-	out, err := networks.Render(w.request(w.clusters[1], plan.Selectors))
+	out, err := networks.Render(w.Request(w.Clusters[1], plan.Selectors))
 	if err != nil || out.Endpoints != pods || out.Addresses != pods || len(out.Refused) > 0 {
 		t.Fatalf("%d endpoints, %d addresses, %v (%v)", out.Endpoints, out.Addresses, out.Refused, err)
 	}
@@ -190,11 +227,11 @@ func TestManyAddressesAreDividedAmongObjectsAndNoneIsLost(t *testing.T) {
 }
 
 func TestWhatIsLeftOfAPeersAddressesIsCounted(t *testing.T) {
-	w := newWorld()
-	w.cluster(t, home)
-	part := w.cluster(t, "a")
+	w := policytest.NewWorld()
+	w.Cluster(t, home)
+	part := w.Cluster(t, "a")
 	for i, app := range []string{"x", "x", "y"} {
-		w.add(part, "a", index.Endpoint{
+		w.Add(part, "a", index.Endpoint{
 			ID:        index.ID{Kind: index.Pod, Namespace: "shop", Name: fmt.Sprint(i)},
 			Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(i)}), 32), netip.MustParsePrefix(fmt.Sprintf("fd00::%d/128", i))},
 		}, map[string]string{"app": app})
@@ -218,7 +255,7 @@ func TestWhatIsLeftOfAPeersAddressesIsCounted(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			plan, networks := compiled(t, spec{Clusters: remote, Ingress: tt.rules})
-			out, err := networks.Render(w.request(w.clusters[1], plan.Selectors))
+			out, err := networks.Render(w.Request(w.Clusters[1], plan.Selectors))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -239,13 +276,13 @@ func TestWhatIsLeftOfAPeersAddressesIsCounted(t *testing.T) {
 
 func TestLocalHostsAreRenderedByAddress(t *testing.T) {
 	w := fleetOf(t, 0)
-	part := w.parts[home]
-	w.add(part, home, index.Endpoint{ID: index.ID{Kind: index.Node, Name: "node"}, Addresses: []netip.Prefix{netip.MustParsePrefix("172.16.0.1/32")}}, map[string]string{"app": "x"})
-	w.add(part, home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "pod"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}, map[string]string{"app": "x"})
+	part := w.Parts[home]
+	w.Add(part, home, index.Endpoint{ID: index.ID{Kind: index.Node, Name: "node"}, Addresses: []netip.Prefix{netip.MustParsePrefix("172.16.0.1/32")}}, map[string]string{"app": "x"})
+	w.Add(part, home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "pod"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}, map[string]string{"app": "x"})
 	plan, networks := compiled(t, spec{
 		Clusters: v1alpha1.ClusterScope{Local: true}, Ingress: append(from(peer{NamespaceSelector: new("global()")}), from(peer{Selector: new("app == 'x'")})...),
 	})
-	out, err := networks.Render(w.request(w.clusters[0], plan.Selectors))
+	out, err := networks.Render(w.Request(w.Clusters[0], plan.Selectors))
 	if err != nil || out.Endpoints != 2 {
 		t.Fatalf("%d endpoints (%v)", out.Endpoints, err)
 	}
@@ -260,19 +297,19 @@ func TestLocalHostsAreRenderedByAddress(t *testing.T) {
 // pods, as long as it is there.
 func TestWhatSelectorsOfPodsCannotTakeAwayIsRefused(t *testing.T) {
 	w := fleetOf(t, 0)
-	part := w.parts[home]
+	part := w.Parts[home]
 	for i, name := range []string{"b", "a", "c"} {
 		a := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 32)
-		w.add(part, home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: name}, Addresses: []netip.Prefix{a}}, map[string]string{"app": "x"})
+		w.Add(part, home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: name}, Addresses: []netip.Prefix{a}}, map[string]string{"app": "x"})
 	}
 	nets := index.Endpoint{ID: index.ID{Kind: index.NetworkSet, Name: "nets"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/31")}}
-	w.add(part, home, nets, map[string]string{"app": "bad"})
+	w.Add(part, home, nets, map[string]string{"app": "bad"})
 	render := func(peers v1alpha1.LocalPeers) (text string, refused []string) {
 		t.Helper()
 		plan, networks := compiled(t, spec{
 			Clusters: everywhere, LocalPeers: peers, Ingress: from(peer{Selector: new("app == 'x'"), NotSelector: new("app == 'bad'")}),
 		})
-		out, err := networks.Render(w.request(w.clusters[0], plan.Selectors))
+		out, err := networks.Render(w.Request(w.Clusters[0], plan.Selectors))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,6 +334,35 @@ func TestWhatSelectorsOfPodsCannotTakeAwayIsRefused(t *testing.T) {
 	want := "rules.peers-home: " + describe([]networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}}})
 	if text, refused := render("Selectors"); text != want || len(refused) > 0 {
 		t.Errorf("without the network set: %s, %v", text, refused)
+	}
+}
+
+// TestAPodThatIsLongGoneClosesNothing: its node is lost, so that it stays for ever with the address that was given to
+// another one meanwhile.
+func TestAPodThatIsLongGoneClosesNothing(t *testing.T) {
+	w := fleetOf(t, 0)
+	part, address := w.Parts[home], []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}
+	w.Add(part, home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "gone"}, Addresses: address}, map[string]string{"app": "x", "tier": "bad"})
+	w.Add(part, home, index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "runs"}, Addresses: address}, map[string]string{"app": "x"})
+	plan, networks := compiled(t, spec{Clusters: everywhere, Ingress: from(peer{Selector: new("app == 'x'"), NotSelector: new("tier == 'bad'")})})
+	render := func() (text string, refused []string) {
+		t.Helper()
+		out, err := networks.Render(w.Request(w.Clusters[0], plan.Selectors))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects(out.Objects) {
+			text += describe(o.Spec.Ingress)
+		}
+		return text, out.Refused
+	}
+	text, refused := render()
+	if len(refused) > 0 || !strings.Contains(text, "app: x") || !strings.Contains(text, "key: tier") || !strings.Contains(text, "operator: NotIn") {
+		t.Errorf("refused: %v, allowed:\n%s", refused, text)
+	}
+	w.Add(part, home, index.Endpoint{ID: index.ID{Kind: index.HostEndpoint, Name: "host"}, Addresses: address}, map[string]string{"tier": "bad"})
+	if text, refused := render(); len(refused) != 1 || text != "" {
+		t.Errorf("what is no pod has the address: refused: %v, allowed:\n%s", refused, text)
 	}
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -16,12 +17,26 @@ import (
 type Reading struct {
 	// Item is what the publisher is to do. Where the policy has no plan it withdraws what is allowed.
 	Item publish.Item
-	// Base are the objects that are of no cluster.
-	Base []client.Object
+	// Base are the objects that are of no cluster. Where Stays, nobody can say whom the policy is for now, nor whom it was for
+	// last: what is there stays, and lets nothing through.
+	Base  []client.Object
+	Stays bool
+	// Last is what to read the policy with where it cannot be used any more; zero where it cannot now.
+	Last Last
 	// Refused and Warned are what there is to say of the spec. Narrow are the selectors of peers that should not match
 	// everything that there is: that is not to be seen here.
 	Refused, Warned []publish.Statement
 	Narrow          []publish.Narrow
+	// Sought are the selectors that are meant to match something: the policy's own, in the local cluster, and those of peers.
+	Sought []publish.Sought
+}
+
+// Last is what matters, for whose pods are closed, of a policy when its selector could be used last. The zero value knows
+// of nothing.
+type Last struct {
+	Selector string                // empty: nobody can say
+	Target   v1alpha1.PolicyTarget // that something is made for; empty: nothing is there
+	Local    Local
 }
 
 // KeyOf is the key of a policy.
@@ -29,9 +44,8 @@ func KeyOf(namespace, name string) publish.Key {
 	return publish.Key{Kind: publish.FederatedNetworkPolicy, Namespace: namespace, Name: name}
 }
 
-// Read reads a policy. last is the selector of the pods that what is there was made for, empty for none: these stay
-// closed where the one in the spec cannot be used.
-func Read(p *v1alpha1.FederatedNetworkPolicy, local Local, last string) Reading {
+// Read reads a policy. The pods of the selector that was used last stay closed where the one in the spec cannot be used.
+func Read(p *v1alpha1.FederatedNetworkPolicy, local Local, last Last) Reading {
 	r := Reading{Item: publish.Item{
 		Key: KeyOf(p.Namespace, p.Name), Generation: p.Generation, Scope: p.Spec.Clusters, Staleness: p.Spec.Staleness, Known: p.Status.Clusters,
 		Owner: metav1.OwnerReference{
@@ -45,17 +59,18 @@ func Read(p *v1alpha1.FederatedNetworkPolicy, local Local, last string) Reading 
 	plan, err := Compile(p, local)
 	r.refuse(err, v1alpha1.ReasonSpecInvalid)
 	if plan == nil {
-		return r.closed(p, local, last)
+		return r.closed(p, last)
 	}
 	target, err := plan.For(&p.Spec)
 	r.refuse(err, v1alpha1.ReasonNotExpressible)
 	if target == nil {
-		return r.closed(p, local, last)
+		return r.closed(p, last)
 	}
 	r.warn(plan.Warnings)
-	r.Narrow = plan.narrow()
+	r.Narrow, r.Sought = plan.narrow(), plan.Sought()
 	r.Item.Selectors, r.Item.Render = plan.Selectors, target.Render
 	r.Base = noted(target.Base(), plan)
+	r.Last = Last{plan.Pods.Said.Selector.String(), cmp.Or(p.Spec.Target, v1alpha1.TargetNetworkPolicy), local}
 	return r
 }
 
@@ -73,7 +88,10 @@ func (r *Reading) refuse(err error, reason string) {
 	if errors.As(err, &problems) {
 		text = problems.Describe()
 	}
-	r.Refused = append(r.Refused, publish.Statement{Reason: reason, Message: text + "\nuntil it is mended, a rule that is refused allows nothing"})
+	if len(r.Refused) == 0 { // once is enough
+		text += "\nuntil it is mended, a rule that is refused allows nothing"
+	}
+	r.Refused = append(r.Refused, publish.Statement{Reason: reason, Message: text})
 }
 
 // warn says which fields are hardly meant as they are.
@@ -115,22 +133,68 @@ func (p *Plan) narrow() (all []publish.Narrow) {
 	return all
 }
 
-// closed keeps the pods closed that were, where nobody can say whom the policy is for now.
-func (r Reading) closed(p *v1alpha1.FederatedNetworkPolicy, local Local, last string) Reading {
-	said := "nothing is closed, and nothing allowed"
-	if last != "" {
-		before := p.DeepCopy()
-		before.Spec.Types = typesOf(&p.Spec)
-		before.Spec.Selector, before.Spec.Ingress, before.Spec.Egress = last, nil, nil
-		if plan, _ := Compile(before, local); plan != nil {
-			if target, _ := plan.For(&before.Spec); target != nil {
-				r.Base = noted(target.Base(), plan)
-				said = fmt.Sprintf("the pods of the selector that was used last stay closed, %s, and nothing is allowed", last)
-			}
+// Sought are the policy's own selector, where the local cluster is known and it does not mean all pods, and the peers of
+// rules, each with the field that says most of it. What can match nothing at all is warned of already.
+func (p *Plan) Sought() (all []publish.Sought) {
+	own := p.Pods.Said.Selector
+	if p.Local.Name != "" && !own.MatchesEverything() && !own.MatchesNothing() {
+		all = append(all, publish.Sought{Field: p.Pods.Field + ".selector", Selector: p.Pods.Endpoints, Local: p.Local.Name})
+	}
+	for i := range p.Rules {
+		side := &p.Rules[i].Peer
+		if side.Endpoints == nil || side.Endpoints.MatchesNothing() {
+			continue
 		}
+		said, field := &side.Said, side.Field
+		switch {
+		case said.Selector != nil && !said.Selector.MatchesEverything():
+			field += ".selector"
+		case len(said.ServiceAccounts.Names) > 0 || said.ServiceAccounts.Selector != nil:
+			field += ".serviceAccounts"
+		case said.NamespaceSelector != nil:
+			field += ".namespaceSelector"
+		}
+		all = append(all, publish.Sought{Field: field, Selector: side.Endpoints})
+	}
+	return all
+}
+
+// closed keeps the pods closed that were, where nobody can say whom the policy is for now.
+func (r Reading) closed(p *v1alpha1.FederatedNetworkPolicy, last Last) Reading {
+	said := "nothing is closed, and nothing allowed"
+	if last.Target != "" {
+		said = "nobody can say which selector was used last, so that what closes pods stays as it is, and nothing is allowed"
+	}
+	if plan, target := last.of(p); target != nil {
+		r.Base = noted(target.Base(), plan)
+		said = fmt.Sprintf("the pods of the selector that was used last stay closed, %s, and nothing is allowed", last.Selector)
+	} else {
+		r.Stays = true
 	}
 	r.Refused = append(r.Refused, publish.Statement{Reason: v1alpha1.ReasonSpecInvalid, Message: said})
 	return r
+}
+
+// of closes the pods of a policy that were closed last, by what they were closed with, or else by what it has for its
+// target now. It has none where they cannot be told.
+func (l Last) of(p *v1alpha1.FederatedNetworkPolicy) (*Plan, Target) {
+	if l.Selector == "" {
+		return nil, nil
+	}
+	before := p.DeepCopy()
+	before.Spec.Types = typesOf(&p.Spec)
+	before.Spec.Selector, before.Spec.Ingress, before.Spec.Egress = l.Selector, nil, nil
+	plan, _ := Compile(before, l.Local)
+	if plan == nil {
+		return nil, nil
+	}
+	for _, by := range []v1alpha1.PolicyTarget{l.Target, p.Spec.Target} {
+		before.Spec.Target = by
+		if target, _ := plan.For(&before.Spec); target != nil {
+			return plan, target
+		}
+	}
+	return nil, nil
 }
 
 // noted has objects tell for whom they were made.

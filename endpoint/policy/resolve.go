@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -24,10 +25,11 @@ func (r *networkRule) resolve(p *Plan, req publish.Request, native bool, seen *c
 		seen.most, seen.addresses = max(seen.most, req.Count(r.Members)), append(seen.addresses, found.all...)
 		return found
 	}
-	side := r.sieve(req)
+	members, not := r.read(req)
+	side := r.sieve(not)
 	found.named = map[uint16][]netip.Prefix{}
 	var kept []netip.Prefix
-	for e := range req.Members(r.Members) {
+	for e := range members {
 		kept = kept[:0]
 		for _, a := range e.Addresses {
 			kept = side.keep(kept, a.Masked())
@@ -50,6 +52,17 @@ func (r *networkRule) resolve(p *Plan, req publish.Request, native bool, seen *c
 	return found
 }
 
+// read reads what the peer's selectors match, and what notSelector takes away. These are asked one after the other, and an
+// endpoint may come to be both in between, or neither: it is taken away if it was to be before or after the others were read.
+func (r *networkRule) read(req publish.Request) (members iter.Seq[index.Endpoint], not []index.Endpoint) {
+	if r.NotMembers == None {
+		return req.Members(r.Members), nil
+	}
+	not = slices.Collect(req.Members(r.NotMembers))
+	all := slices.Collect(req.Members(r.Members))
+	return slices.Values(all), slices.AppendSeq(not, req.Members(r.NotMembers))
+}
+
 // numbers are those that an endpoint has for the names of the rule's ports.
 func (r *networkRule) numbers(e *index.Endpoint) map[uint16]bool {
 	all := map[uint16]bool{}
@@ -61,15 +74,15 @@ func (r *networkRule) numbers(e *index.Endpoint) map[uint16]bool {
 	return all
 }
 
-// sieve is what decides of the peer's addresses in a cluster.
-func (r *networkRule) sieve(req publish.Request) sieve {
-	var not []netip.Prefix
-	if r.NotMembers != None {
-		not = slices.Collect(req.Addresses(r.NotMembers))
+// sieve is what decides of the peer's addresses in a cluster, where notSelector takes some endpoints away.
+func (r *networkRule) sieve(taken []index.Endpoint) sieve {
+	not := slices.Clone(r.Peer.NotNets)
+	for _, e := range taken {
+		not = append(not, e.Addresses...)
 	}
 	return sieve{
 		nets: publish.Aggregate(slices.Clone(r.Peer.Nets)), bounded: r.Peer.Nets != nil,
-		not: publish.Aggregate(append(not, r.Peer.NotNets...)),
+		not: publish.Aggregate(not),
 	}
 }
 
@@ -81,32 +94,36 @@ type sieve struct {
 
 func (s *sieve) keep(to []netip.Prefix, p netip.Prefix) []netip.Prefix {
 	if !s.bounded {
-		return outside(to, p, s.not)
+		return publish.Outside(to, p, s.not)
 	}
-	for _, part := range within(nil, p, s.nets) {
-		to = outside(to, part, s.not)
+	for _, part := range publish.Within(nil, p, s.nets) {
+		to = publish.Outside(to, part, s.not)
 	}
 	return to
 }
 
 // byLabel says whether the local pods are allowed by what is said of their labels: where there are some, and labels alone
 // say which of them notSelector takes away. It takes away by address, and something else that matches it, such as a
-// network set, may have the address of a pod whose labels do not.
+// network set, may have the address of a pod whose labels do not. Another pod is no such thing: two that have one address
+// are one that runs, and one that is long gone and that nobody could delete, as its node is lost.
 func (r *networkRule) byLabel(req publish.Request) (some bool, refused []string) {
+	members, taken := r.read(req)
 	not := map[index.ID]struct{}{}
 	var ranges []netip.Prefix
-	for e := range req.Members(r.NotMembers) {
+	for _, e := range taken {
 		not[e.ID] = struct{}{}
-		ranges = append(ranges, e.Addresses...)
+		if e.Kind != index.Pod {
+			ranges = append(ranges, e.Addresses...)
+		}
 	}
 	ranges = publish.Aggregate(ranges)
 	var first *index.ID
-	for e := range req.Members(r.Members) {
+	for e := range members {
 		if _, taken := not[e.ID]; taken || e.Kind != index.Pod {
 			continue
 		}
 		some = true
-		alike := slices.ContainsFunc(e.Addresses, func(a netip.Prefix) bool { return len(overlapping(ranges, a)) > 0 })
+		alike := slices.ContainsFunc(e.Addresses, func(a netip.Prefix) bool { return len(publish.Overlapping(ranges, a)) > 0 })
 		if alike && (first == nil || cmp.Or(cmp.Compare(e.Namespace, first.Namespace), cmp.Compare(e.Name, first.Name)) < 0) {
 			first = &e.ID
 		}

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/policytest"
 )
 
 func TestMain(m *testing.M) { os.Exit(fleettest.Run(m, "primary")) }
@@ -28,11 +29,11 @@ func TestTheAPIServerTakesWhatIsRenderedAsItIs(t *testing.T) {
 		if judged > 300 { // enough was seen
 			return
 		}
-		out, whole := render(t, drawWorld(t), drawPolicy(t))
+		out, whole := policytest.Render(t, policytest.DrawWorld(t), policytest.DrawPolicy(t))
 		if whole != nil {
 			return
 		}
-		for _, p := range out.policies {
+		for _, p := range out.Policies {
 			judged++
 			p.Namespace = namespace
 			got, err := client.Create(t.Context(), p, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})

@@ -3,6 +3,7 @@ package policy
 import (
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/hawser-io/hawser/endpoint/index"
@@ -17,7 +18,7 @@ type key struct {
 
 // The names under which a namespace has its own name as a label: in Kubernetes, which sees to it, and in Calico.
 const (
-	metadataName = "kubernetes.io/metadata.name"
+	metadataName = corev1.LabelMetadataName
 	calicoName   = "projectcalico.org/name"
 )
 

@@ -18,7 +18,7 @@ func Aggregate(prefixes []netip.Prefix) []netip.Prefix {
 		if !p.IsValid() {
 			continue
 		}
-		if n := len(stack); n > 0 && covers(stack[n-1], p) {
+		if n := len(stack); n > 0 && Holds(stack[n-1], p) {
 			continue
 		}
 		stack = append(stack, p)
@@ -36,10 +36,6 @@ func Aggregate(prefixes []netip.Prefix) []netip.Prefix {
 // compare orders prefixes by address, IPv4 first; one that holds another comes before it.
 func compare(a, b netip.Prefix) int {
 	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
-}
-
-func covers(a, b netip.Prefix) bool {
-	return a.Addr().BitLen() == b.Addr().BitLen() && a.Bits() <= b.Bits() && a.Contains(b.Addr())
 }
 
 // joined is the prefix that consists of two neighbours, the lower one first.

@@ -158,6 +158,7 @@ func (a *api) keep(w http.ResponseWriter, r *http.Request, path, resource string
 			o.SetUID(have.GetUID())
 		}
 		a.makes(&o)
+		o.SetManagedFields(append(o.GetManagedFields(), annotated(&o)))
 		o.SetResourceVersion(strconv.Itoa(a.version))
 		a.objects[path] = &o
 		have = &o
@@ -167,6 +168,16 @@ func (a *api) keep(w http.ResponseWriter, r *http.Request, path, resource string
 	text, _ := have.MarshalJSON()
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(text)
+}
+
+// annotated says that whoever writes here owns the annotations.
+func annotated(o *unstructured.Unstructured) metav1.ManagedFieldsEntry {
+	owns := map[string]any{}
+	for name := range o.GetAnnotations() {
+		owns["f:"+name] = map[string]any{}
+	}
+	text, _ := json.Marshal(map[string]any{"f:metadata": map[string]any{"f:annotations": owns}})
+	return metav1.ManagedFieldsEntry{Manager: v1alpha1.FieldManager, FieldsV1: fields(string(text))}
 }
 
 func answer(w http.ResponseWriter, code int, text string) {

@@ -28,7 +28,7 @@ func Clusters(ctx context.Context, from client.Reader) ([]Cluster, error) {
 
 func clusterOf(rc *v1alpha1.RemoteCluster) Cluster {
 	return Cluster{
-		Name: rc.Name, Labels: rc.Labels, Local: rc.Spec.Auth.Type == v1alpha1.AuthInCluster,
+		Name: rc.Name, Labels: rc.Labels, Local: rc.IsLocal(),
 		Gone:      !rc.DeletionTimestamp.IsZero(), // one that is disabled is not heard of, and keeps everything else
 		Answering: meta.IsStatusConditionTrue(rc.Status.Conditions, v1alpha1.Authenticated),
 	}

@@ -14,7 +14,7 @@ import (
 // complete says which clusters are missing, stale, or have gaps.
 func (a *Asked) complete(selected map[string]*Cluster) metav1.Condition {
 	var missing []string
-	for name, why := range a.absent() {
+	for name, why := range Absent(a.Scope, a.Clusters, a.Local) {
 		missing = append(missing, fmt.Sprintf("%s: %s", name, why))
 	}
 	for name := range selected {
@@ -38,27 +38,28 @@ func (a *Asked) complete(selected map[string]*Cluster) metav1.Condition {
 	return c
 }
 
-// absent are the clusters that are asked for and are not there, and why.
-func (a *Asked) absent() map[string]string {
+// Absent are the clusters that a scope asks for and that are not there, and why. local is the name of the local cluster,
+// which may be none of the clusters.
+func Absent(scope v1alpha1.ClusterScope, clusters []Cluster, local string) map[string]string {
 	all := map[string]string{}
-	known, local := map[string]*Cluster{}, false
-	for i := range a.Clusters {
-		known[a.Clusters[i].Name] = &a.Clusters[i]
-		local = local || a.Clusters[i].Local
+	known, there := map[string]*Cluster{}, false
+	for i := range clusters {
+		known[clusters[i].Name] = &clusters[i]
+		there = there || clusters[i].Local
 	}
-	if a.Scope.Local && !local {
-		all[a.Local] = "the local cluster is not in the fleet, so that nobody follows it: the manager runs with --management-only"
+	if scope.Local && !there {
+		all[local] = "the local cluster is not in the fleet, so that nobody follows it: the manager runs with --management-only"
 	}
-	for _, name := range a.Scope.Names {
+	for _, name := range scope.Names {
 		switch c := known[name]; {
 		case c == nil:
 			all[name] = "there is no RemoteCluster of this name"
-		case c.Local && !a.Scope.Local:
+		case c.Local && !scope.Local:
 			all[name] = "it is the local cluster, which is taken by clusters.local: true alone"
 		}
 	}
 	for name, c := range known { // it would be selected if it were not
-		if c.Gone && Selects(a.Scope, name, c.Labels, c.Local) {
+		if c.Gone && Selects(scope, name, c.Labels, c.Local) {
 			all[name] = "it is being deleted"
 		}
 	}

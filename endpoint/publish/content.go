@@ -18,7 +18,7 @@ import (
 )
 
 // written are the annotations of ours that are part of what we wrote.
-var written = []string{ClusterIDAnnotation, PiecesAnnotation, StaleSinceAnnotation, ExpiredAnnotation, SelectorAnnotation}
+var written = []string{ClusterIDAnnotation, WithinAnnotation, PiecesAnnotation, StaleSinceAnnotation, ExpiredAnnotation, SelectorAnnotation}
 
 // ContentHash is one of what we write of an object: everything but its metadata and status, and of the metadata our
 // labels and annotations. It is the same for what we write and for what was read, unless somebody has edited it.

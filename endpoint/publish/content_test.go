@@ -177,6 +177,36 @@ func TestAnEditorIsNamed(t *testing.T) {
 	}
 }
 
+// TestWhatTheAPIServerMadeOfItIsBelievedWhereWeSaySoOurselves: the hash is no secret.
+func TestWhatTheAPIServerMadeOfItIsBelievedWhereWeSaySoOurselves(t *testing.T) {
+	const spec, stored = `"f:spec":{".":{},"f:nets":{},"f:tier":{}}`, `"f:metadata":{"f:annotations":{"f:` + StoredAnnotation + `":{}}}`
+	for name, c := range map[string]struct{ ours, theirs, want string }{
+		"we have":             {"{" + spec + "," + stored + "}", "", ""},
+		"he has written both": {`{"f:spec":{".":{}}}`, `{"f:spec":{"f:tier":{}},` + stored + `}`, "eve"},
+		"he has written what it says, and we both": {"{" + spec + "," + stored + "}", `{"f:spec":{"f:tier":{}}}`, "eve"},
+		"he has taken something away, and says so": {"{" + spec + "}", "{" + stored + "}", "eve"},
+		"nobody knows who has":                     {"", "", "somebody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := wantsOf(t, ofA, networkSet(t, ofA, "web", "10.0.0.1/32"))[0].object
+			_ = unstructured.SetNestedField(o.Object, "x", "spec", "tier")
+			annotations := o.GetAnnotations()
+			annotations[StoredAnnotation] = ContentHash(o)
+			o.SetAnnotations(annotations)
+			var managed []metav1.ManagedFieldsEntry
+			for manager, text := range map[string]string{"eve": c.theirs, v1alpha1.FieldManager: c.ours} {
+				if text != "" {
+					managed = append(managed, metav1.ManagedFieldsEntry{Manager: manager, FieldsV1: fields(text)})
+				}
+			}
+			o.SetManagedFields(managed)
+			if got := editor(o, ContentHash(o)); got != c.want {
+				t.Errorf("it was edited by %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // TestAWatchMayTellOfWhatWeWroteBeforeTheAnswerComes, and of what somebody has made of it.
 func TestAWatchMayTellOfWhatWeWroteBeforeTheAnswerComes(t *testing.T) {
 	w := wantsOf(t, ofA, networkSet(t, ofA, "web", "10.0.0.1/32"))[0]

@@ -40,8 +40,14 @@ type Asked struct {
 	Local    string
 	// Refused says why the item, or a part of it, is not done as it is asked; Warned what is hardly meant so.
 	Refused, Warned []Statement
-	// Held says that the objects of no cluster stay as they are.
+	// Looked says that what matches nothing is among Warned, or that no endpoints are asked for, as by a policy of addresses
+	// alone: that there are none says no more.
+	Looked bool
+	// Held says that nothing is made of the spec as it is: the objects of no cluster stay, and so do those of every cluster
+	// that is not gone.
 	Held bool
+	// Stays says that it is not known which objects of no cluster are wanted: what is there stays, and lets nothing through.
+	Stays bool
 }
 
 // selected are the clusters that endpoints are to be taken from, by name.
@@ -49,6 +55,21 @@ func (a *Asked) selected() map[string]*Cluster {
 	all := map[string]*Cluster{}
 	for i := range a.Clusters {
 		if c := &a.Clusters[i]; !c.Gone && Selects(a.Scope, c.Name, c.Labels, c.Local) {
+			all[c.Name] = c
+		}
+	}
+	return all
+}
+
+// kept are those whose objects are not swept: those that are selected. Where nothing is made of the spec as it is, whoever makes them follows
+// another one, which is not known here: these may be all.
+func (a *Asked) kept() map[string]*Cluster {
+	if !a.Held {
+		return a.selected()
+	}
+	all := map[string]*Cluster{}
+	for i := range a.Clusters {
+		if c := &a.Clusters[i]; !c.Gone {
 			all[c.Name] = c
 		}
 	}
@@ -115,7 +136,7 @@ func (a *Asked) ready(selected map[string]*Cluster, refused []string, endpoints 
 		c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonPending, "waiting for "+strings.Join(pending, ", ")
 	case len(a.Warned) > 0:
 		c.Reason, c.Message = a.Warned[0].Reason, messages(a.Warned)
-	case endpoints == 0 && len(selected) > 0:
+	case endpoints == 0 && len(selected) > 0 && !a.Looked:
 		c.Reason, c.Message = v1alpha1.ReasonSelectsNothing, fmt.Sprintf("nothing matches, in none of %d clusters: is the selector meant so?", len(selected))
 	default:
 		c.Message = fmt.Sprintf("%d objects of %d clusters are written", objects, len(selected))

@@ -100,6 +100,10 @@ func TestWhatIsSaidOfAnItem(t *testing.T) {
 			asked: Asked{Scope: all, Clusters: []Cluster{remote("a")}, Status: v1alpha1.FederationStatus{Clusters: []v1alpha1.FederatedCluster{{Name: "a", ObservedGeneration: 2, Objects: 1}}}},
 			ready: "True", readyReason: v1alpha1.ReasonSelectsNothing, readySays: "nothing matches", complete: "True", completely: v1alpha1.ReasonAllClusters,
 		},
+		"nothing matches, and nothing was asked for": {
+			asked: Asked{Scope: all, Clusters: []Cluster{remote("a")}, Looked: true, Status: v1alpha1.FederationStatus{Clusters: []v1alpha1.FederatedCluster{{Name: "a", ObservedGeneration: 2}}}},
+			ready: "True", readyReason: v1alpha1.ReasonWritten, complete: "True", completely: v1alpha1.ReasonAllClusters,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

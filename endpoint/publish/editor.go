@@ -20,7 +20,7 @@ func tells(annotations map[string]string, hash string) bool {
 // added to it, nobody has. Who has only taken something away cannot be named.
 func editor(o *unstructured.Unstructured, hash string) string {
 	annotations := o.GetAnnotations()
-	if tells(annotations, hash) {
+	if hash == annotations[HashAnnotation] { // who wrote that itself has it written over, unless it says what we want
 		return ""
 	}
 	ours := map[string]any{}
@@ -36,7 +36,11 @@ func editor(o *unstructured.Unstructured, hash string) string {
 			return entry.Manager
 		}
 	}
-	if len(ours) > 0 && tells(annotations, ContentHash(ownedBy(o, ours))) {
+	if _, its, _ := unstructured.NestedFieldNoCopy(ours, "f:metadata", "f:annotations", "f:"+StoredAnnotation); !its { // anybody could have put it there
+		annotations = maps.Clone(annotations)
+		delete(annotations, StoredAnnotation)
+	}
+	if tells(annotations, hash) || len(ours) > 0 && tells(annotations, ContentHash(ownedBy(o, ours))) {
 		return ""
 	}
 	return "somebody"

@@ -66,7 +66,8 @@ type Request struct {
 	Addresses func(i int) iter.Seq[netip.Prefix]
 	// Count is how many members selector i has.
 	Count func(i int) int
-	// Pieces is how many objects there are by now of those that have a base name, for Split; 0 where there are none.
+	// Pieces is how many objects there are by now of those that have a base name, for Split; 0 where there are none, and
+	// negative where there can be no others now.
 	Pieces func(base string) int
 }
 

@@ -90,6 +90,20 @@ func (p *Publisher) Saw(k Key, entries []v1alpha1.FederatedCluster) {
 func (p *Publisher) Drop(k Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.drop(k)
+}
+
+// DropOther drops an item that another object of its name was handed over as.
+func (p *Publisher) DropOther(k Key, uid types.UID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if item := p.items[k]; item != nil && item.Owner.UID != uid {
+		p.drop(k)
+	}
+}
+
+// drop is called with p.mu held.
+func (p *Publisher) drop(k Key) {
 	item := p.items[k]
 	if item == nil {
 		return
@@ -99,6 +113,7 @@ func (p *Publisher) Drop(k Key) {
 	}
 	delete(p.items, k)
 	p.forget(k)
+	p.objects.forget(k)
 }
 
 // forget forgets what was made for an item. It is called with p.mu held.

@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -21,6 +22,26 @@ func (s *Objects) LastSelector(k Key, uid types.UID, entries []v1alpha1.Federate
 		}
 	}
 	return made.Last(entries)
+}
+
+// Closing is the selector that the objects were made by that an item, the one of that UID, has of no cluster, and their
+// kinds. It is "" where nobody can say: somebody has edited all of them, or they differ.
+func (s *Objects) Closing(k Key, uid types.UID) (text string, of []schema.GroupKind) {
+	var all []string
+	for _, r := range s.records.believed(owner{key: k}, nil) {
+		if !slices.ContainsFunc(r.owners, func(o metav1.OwnerReference) bool { return o.UID == uid }) {
+			continue
+		}
+		of = append(of, r.kind)
+		if r.editor == "" {
+			all = append(all, r.annotations[SelectorAnnotation])
+		}
+	}
+	slices.Sort(all)
+	if all = slices.Compact(all); len(all) == 1 {
+		text = all[0]
+	}
+	return text, of
 }
 
 // Made collects the selectors that objects of an item were made by. The zero Made has none.

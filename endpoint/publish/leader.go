@@ -104,7 +104,7 @@ func (l *Leader) Keep(ctx context.Context, a Asked, base []client.Object) (again
 	if !l.objects.enough() || len(a.Refused) > 0 && !l.objects.Settled() { // what is left tells how to go on, where a selector cannot be read
 		return time.Second, nil
 	}
-	selected := a.selected()
+	selected := a.kept()
 	l.mu.Lock()
 	l.selected[a.Key] = selected // from now on, we are told of what is left of others
 	l.mu.Unlock()
@@ -144,7 +144,7 @@ func (l *Leader) base(ctx context.Context, a Asked, base []client.Object) (outco
 		}
 		wants = append(wants, w)
 	}
-	return l.objects.write(ctx, owner{key: a.Key}, wants, manner{})
+	return l.objects.write(ctx, owner{key: a.Key}, wants, manner{stays: a.Stays})
 }
 
 // sweep takes away what is left of clusters that are gone, disabled, or not selected any more. again is when more is to

@@ -3,7 +3,9 @@ package publish
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -18,6 +20,9 @@ type view struct {
 	outdated outdated // of one that is held
 	by       int64    // the generation that something was made of it by last; 0: none
 }
+
+// withdrawn begins the gap that says why something does not stay.
+const withdrawn = "Withdrawn: "
 
 // outdated says why what was made of a cluster does not stay although nobody knows what the cluster has.
 type outdated struct {
@@ -66,16 +71,21 @@ func (p *Publisher) look(at owner) (item *live, of view) {
 }
 
 // outdated says whether what was made of a cluster that was not listed can stay. What was made of another cluster cannot,
-// nor what an earlier generation of the item made: somebody may have taken back what that allowed. due is when the latter
-// goes, if the cluster was not listed until then.
+// nor what may be of addresses that it may not contribute any more, nor what an earlier generation of the item made:
+// somebody may have taken back what that allowed. due is when the latter goes, if the cluster was not listed until then.
 func (p *Publisher) outdated(at owner, item *live, g *progress, now time.Time) (found outdated, due time.Time) {
 	made := p.objects.records.believed(at, item.Places)
-	if len(made) == 0 {
-		return found, due
+	if len(made) == 0 { // what was withdrawn is gone as a whole, and is missing on
+		return outdated{why: g.withdrawn(item.known(at.cluster))}, due
 	}
 	for _, r := range made {
 		if g.looked.ID != "" && r.annotations[ClusterIDAnnotation] != g.looked.ID {
-			return outdated{"Withdrawn: what was made of it was of another cluster", true}, due
+			return outdated{withdrawn + "what was made of it was of another cluster", true}, due
+		}
+	}
+	for _, r := range made {
+		if was := r.annotations[WithinAnnotation]; was != "" && !stillWithin(g.looked.Bounds, was) {
+			return outdated{why: withdrawn + "its endpointCIDRs were narrowed, and nobody knows what was outside of them before it was listed"}, due
 		}
 	}
 	by := g.by(item.known(at.cluster))
@@ -85,16 +95,38 @@ func (p *Publisher) outdated(at owner, item *live, g *progress, now time.Time) (
 	if due = g.age.seen.Add(reprieve); now.Before(due) {
 		return found, due
 	}
-	return outdated{why: fmt.Sprintf("Withdrawn: what was made of it was of generation %d, and nothing can be made of it by generation %d before it was listed", by, item.Generation)}, time.Time{}
+	return outdated{why: fmt.Sprintf(withdrawn+"what was made of it was of generation %d, and nothing can be made of it by generation %d before it was listed", by, item.Generation)}, time.Time{}
+}
+
+// stillWithin reports whether all that lies in an extent (endpoint.Bounds.Extent) lies in bounds, too. In one that cannot be
+// read may be anything.
+func stillWithin(b endpoint.Bounds, extent string) bool {
+	ranges := Aggregate(slices.Clone(b.Ranges()))
+	for text := range strings.SplitSeq(extent, ",") {
+		p, err := netip.ParsePrefix(text)
+		if err != nil || len(Outside(nil, p.Masked(), ranges)) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// withdrawn is why something was withdrawn, as it was said last: before a restart, too. "" where nothing was.
+func (g *progress) withdrawn(known *v1alpha1.FederatedCluster) string {
+	if e := g.said(known); e != nil {
+		for _, gap := range e.Gaps {
+			if strings.HasPrefix(gap, withdrawn) {
+				return gap
+			}
+		}
+	}
+	return ""
 }
 
 // by is the generation that something was made by last. known is what the status says.
 func (g *progress) by(known *v1alpha1.FederatedCluster) int64 {
-	switch {
-	case g.entry != nil:
-		return g.entry.ObservedGeneration
-	case known != nil:
-		return known.ObservedGeneration
+	if e := g.said(known); e != nil {
+		return e.ObservedGeneration
 	}
 	return 0
 }
@@ -141,7 +173,8 @@ func (p *Publisher) spread(t task) {
 
 // alike says whether the same is to be made of a cluster in two states.
 func alike(a, b endpoint.ClusterState) bool {
-	return a.ID == b.ID && a.Local == b.Local && a.Synced == b.Synced && a.StaleSince.Equal(b.StaleSince) && maps.Equal(a.Labels, b.Labels)
+	return a.ID == b.ID && a.Local == b.Local && a.Synced == b.Synced && a.StaleSince.Equal(b.StaleSince) && a.Beginning == b.Beginning &&
+		slices.Equal(a.Bounds.Within, b.Bounds.Within) && maps.Equal(a.Labels, b.Labels)
 }
 
 // mention takes over what is missing of a cluster, to be said before long. It is called with p.mu held.

@@ -66,6 +66,8 @@ func TestGapsAloneMakeNothingAnew(t *testing.T) {
 		"silence":    func() { p.state.StaleSince = clock.Now() },
 		"a loss":     func() { p.state.Synced = false },
 		"local":      func() { p.state.Local = true },
+		"a fault":    func() { p.state.Beginning = true },
+		"bounds":     func() { p.state.Bounds = within("10.4.0.0/16") },
 	} {
 		p.heard()
 		p.says(0)

@@ -28,6 +28,8 @@ const (
 	LabelsAnnotation = "hawser.io/labels"
 	// ClusterIDAnnotation is the ID of the cluster that an object was made of: another one may get its name.
 	ClusterIDAnnotation = "hawser.io/cluster-id"
+	// WithinAnnotation says where the addresses may be that an object was made of: the bounds of the cluster then.
+	WithinAnnotation = "hawser.io/within"
 	// PiecesAnnotation is among how many objects the addresses are divided.
 	PiecesAnnotation = "hawser.io/pieces"
 	// StaleSinceAnnotation says since when the cluster is not heard of, where it matters: policy Expire.

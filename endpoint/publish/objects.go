@@ -47,12 +47,13 @@ type Objects struct {
 	log       logr.Logger
 	deadline  time.Duration // of each request for an object
 	repose    time.Duration // how long an API that did not answer in time is not asked
-	answering time.Duration // how long an API may take to list its objects, or to begin to tell of them
+	answering time.Duration // how long an API may take to list its objects, or to begin to tell of them; zero: as a follow.Table says
 	records   *records
 	kinds     map[schema.GroupKind]*following
 
 	mu    sync.Mutex
 	began time.Time // when Start did
+	open  bool      // it was told that enough is known to write
 	told  map[int]func(at owner, ours bool)
 	next  int
 }
@@ -71,10 +72,10 @@ func NewObjects(config *rest.Config, clock clock.WithTicker, log logr.Logger) (*
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the local cluster: %w", err)
 	}
-	s := &Objects{client: client, discovery: calico.NewDiscovery(asks, clock), clock: clock, log: log, deadline: deadline, repose: repose, answering: answering, kinds: map[schema.GroupKind]*following{}, told: map[int]func(owner, bool){}}
+	s := &Objects{client: client, discovery: calico.NewDiscovery(asks, clock), clock: clock, log: log, deadline: deadline, repose: repose, kinds: map[schema.GroupKind]*following{}, told: map[int]func(owner, bool){}}
 	s.records = newRecords(s.tell)
 	for _, k := range kindsWritten() {
-		s.kinds[k.gvk.GroupKind()] = &following{kindOf: k, wake: make(chan struct{}, 1)}
+		s.kinds[k.gvk.GroupKind()] = &following{kindOf: k}
 	}
 	return s, nil
 }
@@ -105,12 +106,17 @@ func (s *Objects) tell(at owner, ours bool) {
 
 // Start implements controller-runtime's Runnable: it follows until ctx ends.
 func (s *Objects) Start(ctx context.Context) error {
+	served := make(chan struct{}, 1) // something else is
 	stop := s.discovery.Notify(func() {
-		for _, k := range s.kinds {
-			k.rouse()
+		select {
+		case served <- struct{}{}:
+		default:
 		}
 	})
 	defer stop()
+	for _, k := range s.kinds {
+		k.table = s.follow(k)
+	}
 	s.mu.Lock()
 	s.began = s.clock.Now()
 	s.mu.Unlock()
@@ -121,21 +127,30 @@ func (s *Objects) Start(ctx context.Context) error {
 		close(asked)
 		_ = s.discovery.Run(ctx)
 	})
+	running.Go(func() {
+		<-asked // within its deadline
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-served:
+				s.turned()
+			}
+		}
+	})
 	for _, k := range s.kinds {
 		running.Go(func() {
 			if k.foreign != nil {
-				<-asked // within its deadline
+				<-asked
 			}
-			s.follow(ctx, k)
+			k.table.Run(ctx)
 		})
 	}
 	running.Go(func() {
 		select {
 		case <-ctx.Done():
 		case <-s.clock.After(settling):
-			if !s.Settled() {
-				s.tell(owner{}, false) // what waits for others alone need not wait any more
-			}
+			s.opened() // what waits for others alone need not wait any more
 		}
 	})
 	running.Wait()
@@ -150,7 +165,20 @@ func (s *Objects) enough() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.began.IsZero() && s.clock.Since(s.began) >= settling
+	return s.open || !s.began.IsZero() && s.clock.Since(s.began) >= settling
+}
+
+// opened tells everybody, the first time, that enough is known to write. It says whether they were told before.
+func (s *Objects) opened() bool {
+	enough := s.enough()
+	s.mu.Lock()
+	before := s.open
+	s.open = before || enough
+	s.mu.Unlock()
+	if enough && !before {
+		s.tell(owner{}, false)
+	}
+	return before
 }
 
 // Settled says that it is known of every kind what there is, or why that cannot be known.
@@ -163,16 +191,15 @@ func (s *Objects) Settled() bool {
 	return true
 }
 
-// serves returns what a kind is written in. The error says why it cannot be written.
-func (s *Objects) serves(kind schema.GroupKind) (dynamic.NamespaceableResourceInterface, schema.GroupVersionKind, error) {
+// serves returns what a kind is written in. The error says why it cannot be written; the owner is told when that changes.
+func (s *Objects) serves(kind schema.GroupKind, at owner) (dynamic.NamespaceableResourceInterface, schema.GroupVersionKind, error) {
 	k := s.kinds[kind]
 	if k == nil {
 		return nil, schema.GroupVersionKind{}, fmt.Errorf("%s is no kind that is written here", kind)
 	}
-	if _, fault := k.state(); fault != nil {
+	version, fault := k.use(at)
+	if fault != nil {
 		return nil, schema.GroupVersionKind{}, fault
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return s.client.Resource(k.version.GroupVersion().WithResource(k.resource)), k.version, nil
+	return s.client.Resource(version.GroupVersion().WithResource(k.resource)), version, nil
 }

@@ -80,6 +80,34 @@ func TestWhatWasMadeOfAClusterThatIsNotHeardOfIsWithdrawnWhereSomebodyDecidedOth
 	}
 }
 
+// TestWhatWasWithdrawnAsAWholeIsSaidToBeMissing until the cluster was listed, also by the next process.
+func TestWhatWasWithdrawnAsAWholeIsSaidToBeMissing(t *testing.T) {
+	const why = "Withdrawn: what was made of it was of generation 4, and nothing can be made of it by generation 5 before it was listed"
+	p := begin(t, newClock(), []v1alpha1.FederatedCluster{{Name: "a", ObservedGeneration: 4, Gaps: []string{"NotConnected: x", why}}})
+	p.items[p.at.key].Generation = 5
+	p.unheard()
+	for range 2 {
+		if all := p.says(grace); len(all) != 1 || !slices.Equal(all[0].Gaps, []string{why}) || all[0].ObservedGeneration != 4 {
+			t.Errorf("the status says %+v", all)
+		}
+	}
+	p.heard()
+	if all := p.says(0); len(all[0].Gaps) > 0 || all[0].ObservedGeneration != 5 {
+		t.Errorf("when it is heard of, the status says %+v", all)
+	}
+}
+
+// TestWhatSomebodyDeletedIsNotCounted where nobody can make it anew.
+func TestWhatSomebodyDeletedIsNotCounted(t *testing.T) {
+	p := begin(t, newClock(), []v1alpha1.FederatedCluster{{Name: "a", ObservedGeneration: 1, Endpoints: 2, Addresses: 2, Objects: 1}})
+	p.items[p.at.key].Generation = 1
+	p.unheard()
+	p.says(0)
+	if all := p.says(grace); len(all) != 1 || all[0].Endpoints != 0 || all[0].Addresses != 0 || all[0].Objects != 0 {
+		t.Errorf("the status says %+v", all)
+	}
+}
+
 // TestAnEarlierGenerationIsNotForgottenByLooking: somebody comes back to it when its time is over.
 func TestAnEarlierGenerationIsNotForgottenByLooking(t *testing.T) {
 	p := begin(t, newClock(), []v1alpha1.FederatedCluster{{Name: "a", ObservedGeneration: 4}}, &record{

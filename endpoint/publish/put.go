@@ -17,7 +17,7 @@ import (
 
 // put creates an object, or changes it, or finds that it is as it is to be.
 func (t *turn) put(ctx context.Context, have *record, w wanted) error {
-	client, version, err := t.serves(w.ref.kind)
+	client, version, err := t.serves(w.ref.kind, t.at)
 	switch {
 	case errors.Is(err, errNotListed):
 		return err
@@ -143,7 +143,7 @@ func (t *turn) remove(ctx context.Context, r *record) error {
 	if r.deleting {
 		return nil
 	}
-	client, _, err := t.serves(r.kind)
+	client, _, err := t.serves(r.kind, t.at)
 	if err != nil {
 		return refuse(true, "%s is not wanted any more, and cannot be deleted: %s", r.ref, err)
 	}
@@ -158,6 +158,44 @@ func (t *turn) remove(ctx context.Context, r *record) error {
 		t.read(ctx, client, r.ref)
 	}
 	return t.verdict("deleting", r.ref, err)
+}
+
+// shut leaves an object that closes pods as it is, but for what it lets through, whoever has allowed it: that is not asked
+// for any more. Those of other kinds close nothing, and stay as they are.
+func (t *turn) shut(ctx context.Context, r *record) error {
+	if r.deleting || r.kind.Kind != "NetworkPolicy" {
+		return nil
+	}
+	client, _, err := t.serves(r.kind, t.at)
+	if err != nil {
+		return refuse(true, "%s is not wanted any more, and cannot be changed: %s", r.ref, err)
+	}
+	o, err := t.get(ctx, client, r.ref)
+	switch {
+	case apierrors.IsNotFound(err):
+		t.records.remove(r.ref)
+		return nil
+	case err != nil:
+		return t.verdict("reading", r.ref, err)
+	case o.GetUID() != r.uid || o.GetResourceVersion() != r.version:
+		t.records.put(o)
+		return fmt.Errorf("writing %s: %w", r.ref, errChanged)
+	}
+	spec, _ := o.Object["spec"].(map[string]any)
+	if spec["ingress"] == nil && spec["egress"] == nil {
+		return nil
+	}
+	delete(spec, "ingress")
+	delete(spec, "egress")
+	annotations := merged(o.GetAnnotations(), []string{StoredAnnotation}, nil)
+	if r.editor != "" { // what it says it was made by may be theirs, too
+		delete(annotations, SelectorAnnotation)
+	}
+	o.SetAnnotations(annotations)
+	annotations[HashAnnotation] = ContentHash(o)
+	o.SetAnnotations(annotations)
+	o.SetManagedFields(nil)
+	return t.update(ctx, client, r.ref, o)
 }
 
 // read takes over an object as it is now.

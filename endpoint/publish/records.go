@@ -236,6 +236,19 @@ func (s *records) owners(k Key) (all []owner) {
 	return all
 }
 
+// ofKind are those whom objects of a kind were made for.
+func (s *records) ofKind(kind schema.GroupKind) map[owner]struct{} {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := map[owner]struct{}{}
+	for of, r := range s.all {
+		if of.kind == kind {
+			all[owner{r.key, r.cluster}] = struct{}{}
+		}
+	}
+	return all
+}
+
 // keys are all items that there are objects of.
 func (s *records) keys() []Key {
 	s.mu.RLock()

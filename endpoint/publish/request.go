@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
-	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,11 +22,7 @@ const MaxAddresses = 1 << 17
 func (p *Publisher) request(item *live, at owner, state endpoint.ClusterState, empty bool) Request {
 	pieces := map[string]int{}
 	for _, r := range p.objects.records.believed(at, item.Places) {
-		n, err := strconv.Atoi(r.annotations[PiecesAnnotation])
-		if err != nil || n < 1 || n > MaxPieces {
-			n = 1
-		}
-		pieces[whole(r.name)] = max(n, pieces[whole(r.name)])
+		pieces[whole(r.name)] = max(piecesOf(r), pieces[whole(r.name)])
 	}
 	return Request{
 		Key: at.key, Cluster: state,
@@ -57,10 +52,14 @@ func (p *Publisher) request(item *live, at owner, state endpoint.ClusterState, e
 // addresses are taken away for that.
 func (p *Publisher) wants(ctx context.Context, at owner, item *live, rendered Rendered, of view) ([]wanted, error) {
 	var all []wanted
+	within := of.state.Bounds.Extent()
 	for i, o := range rendered.Objects {
 		annotations := map[string]string{}
 		if of.state.ID != "" {
 			annotations[ClusterIDAnnotation] = of.state.ID
+		}
+		if within != "" {
+			annotations[WithinAnnotation] = within
 		}
 		if by := policyOf(item.Staleness); i == 0 && by.ExpireAfter > 0 && of.phase != current {
 			// It is zero where the status alone has told a restart that they are away.

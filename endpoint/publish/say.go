@@ -22,7 +22,12 @@ func (p *Publisher) hold(at owner, item *live, of view) {
 		return
 	}
 	objects := len(p.objects.records.believed(at, item.Places))
-	p.say(at, item, of, func(e *v1alpha1.FederatedCluster) { e.Objects = int32(objects) }) //nolint:gosec // they were counted here
+	p.say(at, item, of, func(e *v1alpha1.FederatedCluster) {
+		if e.Objects > 0 && objects == 0 { // somebody has deleted them, which nobody can mend before the cluster was listed
+			e.Endpoints, e.Addresses = 0, 0
+		}
+		e.Objects = int32(objects) //nolint:gosec // they were counted here
+	})
 }
 
 // say changes what there is to say of a cluster.
@@ -34,10 +39,8 @@ func (p *Publisher) say(at owner, item *live, of view, change func(*v1alpha1.Fed
 		return // it was forgotten, or is asked for anew
 	}
 	var e v1alpha1.FederatedCluster
-	if known := item.known(at.cluster); g.entry != nil {
-		e = *g.entry
-	} else if known != nil { // what was said before a restart holds on until we know better
-		e = *known
+	if said := g.said(item.known(at.cluster)); said != nil {
+		e = *said
 	}
 	e.Name, e.Expired, e.StaleSince, e.Gaps = at.cluster, of.age.Expired, nil, g.gaps()
 	if !of.state.Synced || !of.state.StaleSince.IsZero() {
@@ -46,6 +49,15 @@ func (p *Publisher) say(at owner, item *live, of view, change func(*v1alpha1.Fed
 	change(&e)
 	g.entry = &e
 	p.reports.note(task{at.key, at.cluster, reporting}, 0)
+}
+
+// said is what there was to say last; nil: nothing. What the status says, which was said before a restart, holds on until we
+// know better.
+func (g *progress) said(known *v1alpha1.FederatedCluster) *v1alpha1.FederatedCluster {
+	if g.entry != nil {
+		return g.entry
+	}
+	return known
 }
 
 // known is what the status says of a cluster; nil: nothing.

@@ -30,30 +30,23 @@ const (
 // piece. The number is a power of two. It doubles where a piece would be too large, and halves where pieces would
 // then be no more than half full. It sorts what it is given.
 //
-// Where even MaxPieces do not serve (somebody has chosen addresses for it), pieces are larger than PieceSize, and
-// what the API server does not take is refused.
+// Where have is negative, there are that many pieces whatever they come to hold, as others cannot be made. There, and where
+// even MaxPieces do not serve (somebody has chosen addresses for it), pieces are larger than PieceSize, and what the API
+// server does not take is refused.
 func Split(prefixes []netip.Prefix, have int) [][]netip.Prefix {
 	return split(prefixes, have, PieceSize)
 }
 
 func split(prefixes []netip.Prefix, have, size int) [][]netip.Prefix {
 	all := Distinct(prefixes)
+	have, stays := max(have, -have), have < 0
 	if have <= 1 { // by far the most
-		if one := Aggregate(slices.Clone(all)); len(one) <= size {
+		if one := Aggregate(slices.Clone(all)); stays || len(one) <= size {
 			return [][]netip.Prefix{one}
 		}
 	}
 	blocks := blocksOf(all)
-	n := 1
-	if have > 1 {
-		n = 1 << bits.Len(uint(min(have, MaxPieces)-1)) // somebody may have written any number
-	}
-	for n < MaxPieces && fullest(blocks, n) > size {
-		n *= 2
-	}
-	for n > 1 && fullest(blocks, n/2) <= size/2 {
-		n /= 2
-	}
+	n := number(blocks, have, size, stays)
 	pieces := make([][]netip.Prefix, n)
 	for _, b := range blocks {
 		at := b.hash & uint32(n-1) //nolint:gosec // n is at most MaxPieces
@@ -63,6 +56,24 @@ func split(prefixes []netip.Prefix, have, size int) [][]netip.Prefix {
 		pieces[i] = Aggregate(pieces[i])
 	}
 	return pieces
+}
+
+// number is that of the pieces.
+func number(blocks []block, have, size int, stays bool) int {
+	n := 1
+	if have > 1 {
+		n = 1 << bits.Len(uint(min(have, MaxPieces)-1)) // somebody may have written any number
+	}
+	if stays {
+		return n
+	}
+	for n < MaxPieces && fullest(blocks, n) > size {
+		n *= 2
+	}
+	for n > 1 && fullest(blocks, n/2) <= size/2 {
+		n /= 2
+	}
+	return n
 }
 
 // block is what is never divided. The hash is that of its prefix.

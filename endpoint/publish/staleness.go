@@ -42,7 +42,7 @@ type age struct {
 
 // look says what becomes of what was made, and when to look again, zero for not before something changes.
 func (a *age) look(now time.Time, by *v1alpha1.Staleness, state endpoint.ClusterState) (p phase, again time.Time) {
-	c := staleness.Contact{StaleSince: state.StaleSince, Unheard: !state.Synced}
+	c := staleness.Contact{StaleSince: state.StaleSince, Unheard: !state.Synced, Beginning: state.Beginning}
 	switch silent := c.Unheard || !c.StaleSince.IsZero(); {
 	case !silent:
 		a.seen = time.Time{}

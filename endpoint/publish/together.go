@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"math/bits"
 	"net/netip"
 	"slices"
 )
@@ -14,13 +13,14 @@ func SplitTogether(sets [][]netip.Prefix, have int) [][][]netip.Prefix {
 }
 
 func splitTogether(sets [][]netip.Prefix, have, size int) [][][]netip.Prefix {
+	have, stays := max(have, -have), have < 0
 	if have <= 1 {
 		one, count := make([][]netip.Prefix, len(sets)), 0
 		for i, set := range sets {
 			one[i] = Aggregate(slices.Clone(set))
 			count += len(one[i])
 		}
-		if count <= size {
+		if stays || count <= size {
 			return [][][]netip.Prefix{one}
 		}
 	}
@@ -30,16 +30,7 @@ func splitTogether(sets [][]netip.Prefix, have, size int) [][][]netip.Prefix {
 		all[i] = blocksOf(Distinct(set))
 		together = append(together, all[i]...)
 	}
-	n := 1
-	if have > 1 {
-		n = 1 << bits.Len(uint(min(have, MaxPieces)-1)) // somebody may have written any number
-	}
-	for n < MaxPieces && fullest(together, n) > size {
-		n *= 2
-	}
-	for n > 1 && fullest(together, n/2) <= size/2 {
-		n /= 2
-	}
+	n := number(together, have, size, stays)
 	pieces := make([][][]netip.Prefix, n)
 	for p := range pieces {
 		pieces[p] = make([][]netip.Prefix, len(sets))

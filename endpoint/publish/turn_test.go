@@ -78,13 +78,14 @@ func TestWhereOurOwnAPIIsSlowSomeStillWork(t *testing.T) {
 	s := &Objects{clock: clock}
 	k := &following{}
 	enter := func() error { return s.turn(ofA, true).enter(k, ref{}) }
+	answered := func(silent bool) { k.answers.came("", clock.Now(), clock.Now(), silent, repose) }
 	for range 2 * atATime {
 		if err := enter(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	clock.Step(slow)
-	k.answered(clock.Now(), false, repose)
+	answered(false)
 	clock.Step(slow)
 	if err := enter(); err != nil {
 		t.Error(err)
@@ -94,11 +95,11 @@ func TestWhereOurOwnAPIIsSlowSomeStillWork(t *testing.T) {
 	if err := enter(); !errors.As(err, &l) || l.after != busy || l.text != "" {
 		t.Errorf("when it has said nothing for a while: %v", err)
 	}
-	k.answered(clock.Now(), false, repose)
+	answered(false)
 	if err := enter(); err != nil {
 		t.Errorf("when it has answered: %v", err)
 	}
-	k.answered(clock.Now(), true, repose)
+	answered(true)
 	if err := enter(); !errors.As(err, &l) || l.after != repose || l.text == "" {
 		t.Errorf("when it has not answered: %v", err)
 	}
@@ -106,14 +107,114 @@ func TestWhereOurOwnAPIIsSlowSomeStillWork(t *testing.T) {
 	if err := enter(); !errors.As(err, &l) || l.after != busy {
 		t.Errorf("when it is asked again, and several still wait: %v", err)
 	}
-	for range k.writers {
-		(&turn{entered: map[*following]bool{k: true}}).end()
+	for range k.answers.in[""].writers {
+		k.answers.leave("")
 	}
 	for i, want := range []bool{true, true, false} {
 		if err := enter(); (err == nil) != want {
 			t.Errorf("when it is asked again, the one after %d others: %v", i, err)
 		}
 	}
+	k.answers.came("", clock.Now().Add(-late-1), clock.Now(), false, repose)
+	if err := enter(); !errors.As(err, &l) || l.after != busy {
+		t.Errorf("when it has answered late: %v", err)
+	}
+}
+
+// TestANamespaceThatHangsHoldsUpNoOther of the same kind: it may be a webhook of it alone.
+func TestANamespaceThatHangsHoldsUpNoOther(t *testing.T) {
+	clock := newClock()
+	s := &Objects{clock: clock}
+	k := &following{}
+	enter := func(namespace string) error { return s.turn(ofA, true).enter(k, ref{namespace: namespace}) }
+	came := func(namespace string, silent bool) {
+		k.answers.came(namespace, clock.Now(), clock.Now(), silent, repose)
+		k.answers.leave(namespace)
+	}
+	may := func(when, namespace string, after time.Duration) {
+		t.Helper()
+		var l *later
+		switch err := enter(namespace); {
+		case after == 0 && err != nil, after > 0 && (!errors.As(err, &l) || l.after != after):
+			t.Errorf("%s: %v", when, err)
+		case err == nil:
+			k.answers.leave(namespace)
+		}
+	}
+	for range atATime {
+		if err := enter("hangs"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clock.Step(time.Minute)
+	may("one more in it", "hangs", busy)
+	may("one in another, although nothing was heard for long", "n1", 0)
+	came("hangs", true)
+	may("when it did not answer", "hangs", repose)
+	may("another then", "n1", 0)
+	if err := enter("n1"); err != nil {
+		t.Fatal(err)
+	}
+	came("n1", false)
+	if err := enter("n2"); err != nil {
+		t.Fatal(err)
+	}
+	came("n2", true)
+	may("a second one that did not answer, after one that did", "n2", repose)
+	may("all others then", "n1", 0)
+
+	came("hangs", true)
+	may("a second one that did not answer, while none did", "n1", repose)
+	clock.Step(repose)
+	for _, namespace := range []string{"n1", "n3", "n4"} {
+		if err := enter(namespace); err != nil {
+			t.Errorf("some find out whether it answers again: %v", err)
+		}
+	}
+	may("others wait for these", "n5", busy)
+	came("n3", false)
+	may("it does", "n5", 0)
+}
+
+// TestANamespaceThatHangsIsWrittenAlone lets no other object of the kind wait.
+func TestANamespaceThatHangsIsWrittenAlone(t *testing.T) {
+	a := newAPI(t)
+	s := a.following(t)
+	s.deadline, s.repose = 1500*time.Millisecond, 500*time.Millisecond
+	a.failing(hangs, http.MethodPost, "/api/v1/namespaces/bad/")
+	p := publisherOf(t, s)
+	const many = 20
+	want := map[string]string{}
+	for i := range many {
+		key := Key{Kind: EndpointSet, Name: fmt.Sprintf("s%02d", i)}
+		at, namespace := owner{key, "a"}, fmt.Sprintf("n%02d", i)
+		want[cmPath(namespace, "web-a")] = "x"
+		p.Put(itemOf(key, 1, func() []client.Object {
+			bad := configMap(at, "bad", 1, 1, "x")
+			bad.SetName(key.Name)
+			return []client.Object{configMap(at, namespace, 1, 1, "x"), bad}
+		}))
+	}
+	began := time.Now()
+	fleettest.Background(t, "the publisher", p.Start)
+	fleettest.Eventually(t, 20*time.Second, func() error {
+		if got := a.has(); !maps.Equal(got, want) {
+			return fmt.Errorf("%d of %d ConfigMaps are there", len(got), len(want))
+		}
+		return nil
+	})
+	if took := time.Since(began); took > 3*s.deadline {
+		t.Errorf("it takes %s", took)
+	}
+	fleettest.Eventually(t, 20*time.Second, func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		e := p.progress[owner{Key{Kind: EndpointSet, Name: "s19"}, "a"}]
+		if e == nil || e.entry == nil || !slices.ContainsFunc(e.entry.Refused, func(r string) bool { return strings.Contains(r, `did not answer in time for namespace "bad"`) }) {
+			return fmt.Errorf("it says %+v", e)
+		}
+		return nil
+	})
 }
 
 // TestThatOthersAreAtWorkIsNotTold: it is as soon as that is done.
@@ -126,7 +227,11 @@ func TestThatOthersAreAtWorkIsNotTold(t *testing.T) {
 		return []client.Object{networkSet(t, ofA, "web", "10.0.0.1/32"), configMap(ofA, "n1", 1, 1, "x")}
 	}))
 	its := task{webSet, "a", writing}
-	s.kinds[gnsKind].writers = atATime
+	for range atATime {
+		if err := s.turn(ofA, true).enter(s.kinds[gnsKind], ref{kind: gnsKind}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	p.work(t.Context(), p.queue, its)
 	if e := p.progress[ofA].entry; e != nil || len(a.has()) != 1 {
 		t.Errorf("there is %v, and it says %+v", a.has(), e)
@@ -134,7 +239,9 @@ func TestThatOthersAreAtWorkIsNotTold(t *testing.T) {
 	if due, noted := p.queue.noted[its]; !noted || time.Until(due) > busy {
 		t.Errorf("it is tried again at %s", due)
 	}
-	s.kinds[gnsKind].writers = 0
+	for range atATime {
+		s.kinds[gnsKind].answers.leave("")
+	}
 	p.work(t.Context(), p.queue, its)
 	if e := p.progress[ofA].entry; e == nil || e.Objects != 2 || e.ObservedGeneration != 1 || len(e.Refused) > 0 {
 		t.Errorf("then it says %+v", e)
@@ -198,7 +305,7 @@ func TestAListThatHangsHoldsUpItsKindAlone(t *testing.T) {
 	}
 	fleettest.Background(t, "the objects", s.Start)
 	fleettest.Eventually(t, 20*time.Second, func() error {
-		if _, _, err := s.serves(gnsKind); !s.Settled() || err == nil || !strings.Contains(err.Error(), "listing globalnetworksets") {
+		if _, _, err := s.serves(gnsKind, ofA); !s.Settled() || err == nil || !strings.Contains(err.Error(), "following globalnetworksets") {
 			return fmt.Errorf("it is known of each kind what there is: %t (%w)", s.Settled(), err)
 		}
 		return nil

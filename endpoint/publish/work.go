@@ -97,7 +97,7 @@ func (p *Publisher) write(ctx context.Context, at owner) error {
 		return nil
 	}
 	rendered, err := item.Render(p.request(item, at, of.state, of.phase == expired || of.phase == held))
-	if after, still := p.options.Catalog.State(at.cluster); !still || after.Synced != of.state.Synced || after.ID != of.state.ID {
+	if !p.unchanged(at, of) {
 		return fmt.Errorf("reading cluster %q: %w", at.cluster, errChanged) // it was lost while it was read
 	}
 	if !p.current(item) {
@@ -131,7 +131,7 @@ func (p *Publisher) apply(ctx context.Context, at owner, item *live, of view, re
 	if err != nil {
 		return err
 	}
-	out, err := p.objects.write(ctx, at, wants, manner{ours: true, empty: rendered.Addresses == 0})
+	out, err := p.put(ctx, at, item, of, wants, rendered.Addresses == 0)
 	if ctx.Err() != nil || err != nil && p.queue.first(task{at.key, at.cluster, writing}) {
 		return err // it may well pass before it is told
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,8 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// deadline is that of each request to the local cluster.
-const deadline = 10 * time.Second
+// deadline is that of each request to the local cluster: long enough for its answer that a webhook gave none, for which
+// it waits 10 s, unless somebody wants more.
+const deadline = 15 * time.Second
 
 // outcome is what came of writing.
 type outcome struct {
@@ -27,6 +29,9 @@ type outcome struct {
 	soon time.Duration
 	// waiting says that something waits until it is known what there is of its kind, which we are told of.
 	waiting bool
+	// kept are objects that stay as they are until addresses can be divided anew, by the number of pieces that theirs were
+	// divided among.
+	kept map[int][]ref
 }
 
 // told is what there is to say of what is not as it is to be.
@@ -71,19 +76,48 @@ type manner struct {
 	ours bool
 	// empty says that no addresses are wanted, so that none move.
 	empty bool
+	// stays says that of what is of no cluster nothing goes: it closes pods, and nobody can say which these are to be. It
+	// lets nothing through any more.
+	stays bool
+	// only are the objects that are written, where not all are.
+	only []ref
 }
 
 // write makes the objects of an owner what they are to be. Addresses that move from one object of a group to another are
 // in both for a moment, never in neither: what is new is made first, and what is not wanted any more goes last. Where
 // they are divided anew, nothing of a group becomes less while something of it could not be made. Groups do not wait for
-// each other, and what is wanted no more of a cluster goes, whatever becomes of the rest. The error is what is to be
-// tried again soon.
+// each other, and what is wanted no more of a cluster goes, whatever becomes of the rest. What is of no cluster closes
+// pods: until all that is to close them is there, none of it goes, and what is not wanted any more lets nothing through.
+// The error is what is to be tried again soon.
 func (s *Objects) write(ctx context.Context, at owner, wants []wanted, by manner) (outcome, error) {
 	t := s.turn(at, by.ours)
 	defer t.end()
-	have := s.records.of(at)
+	create, change, remove := t.steps(ctx, wants, by)
+	var out outcome
+	creating := out.do(create, func(g *divided, _ error) { g.lacking, g.stuck = true, true })
+	change = out.without(change, func(s step) bool { return s.moves && s.lacking })
+	changing := out.do(change, func(g *divided, err error) {
+		var r *refusal
+		g.stuck = g.stuck || !errors.As(err, &r)
+	})
+	remove = out.without(remove, func(s step) bool { return s.moves && s.stuck })
+	if at.cluster == "" && (by.stays || out.objects < len(wants)) {
+		for i, s := range remove {
+			remove[i].do = func() error { return t.shut(ctx, s.record) }
+		}
+	}
+	return out, errors.Join(creating, changing, out.gone(remove))
+}
+
+// steps are what there is to do.
+func (t *turn) steps(ctx context.Context, wants []wanted, by manner) (create, change, remove []step) {
+	have := t.records.of(t.at)
+	if by.only != nil {
+		other := func(r ref) bool { return !slices.Contains(by.only, r) }
+		wants = slices.DeleteFunc(slices.Clone(wants), func(w wanted) bool { return other(w.ref) })
+		maps.DeleteFunc(have, func(r ref, _ *record) bool { return other(r) })
+	}
 	groups := map[group]*divided{}
-	var create, change, remove []step
 	for _, w := range wants {
 		r := have[w.ref]
 		delete(have, w.ref)
@@ -93,7 +127,7 @@ func (s *Objects) write(ctx context.Context, at owner, wants []wanted, by manner
 			groups[groupOf(w.ref)] = g
 		}
 		g.pieces = w.object.GetAnnotations()[PiecesAnnotation]
-		do := step{g, !by.empty && r != nil && r.annotations[PiecesAnnotation] != g.pieces, func() error { return t.put(ctx, r, w) }}
+		do := step{g, r, !by.empty && r != nil && r.annotations[PiecesAnnotation] != g.pieces, func() error { return t.put(ctx, r, w) }}
 		if r == nil {
 			create = append(create, do)
 		} else {
@@ -102,27 +136,33 @@ func (s *Objects) write(ctx context.Context, at owner, wants []wanted, by manner
 	}
 	for _, r := range have {
 		g := groups[groupOf(r.ref)]
-		remove = append(remove, step{g, !by.empty && g != nil && r.annotations[PiecesAnnotation] != g.pieces, func() error { return t.remove(ctx, r) }})
+		remove = append(remove, step{g, r, !by.empty && g != nil && r.annotations[PiecesAnnotation] != g.pieces, func() error { return t.remove(ctx, r) }})
 	}
-	var out outcome
-	creating := out.do(create, func(g *divided, _ error) { g.lacking, g.stuck = true, true })
-	change = slices.DeleteFunc(change, func(s step) bool { return s.moves && s.lacking })
-	changing := out.do(change, func(g *divided, err error) {
-		var r *refusal
-		g.stuck = g.stuck || !errors.As(err, &r)
-	})
-	remove = slices.DeleteFunc(remove, func(s step) bool { return s.moves && s.stuck })
-	if at.cluster == "" && out.objects < len(wants) { // what is of no cluster closes pods: they stay closed until what is to close them is there
-		remove = nil
-	}
-	return out, errors.Join(creating, changing, out.gone(remove))
+	return create, change, remove
 }
 
-// step is what is done with one object. moves says that addresses go from it to others of its group, or come from them.
+// step is what is done with one object; the record is nil where there is none. moves says that addresses go from it to
+// others of its group, or come from them.
 type step struct {
 	*divided
+	*record
 	moves bool
 	do    func() error
+}
+
+// without leaves out those that are to wait, and notes them.
+func (o *outcome) without(steps []step, waits func(step) bool) []step {
+	return slices.DeleteFunc(steps, func(s step) bool {
+		if !waits(s) {
+			return false
+		}
+		if o.kept == nil {
+			o.kept = map[int][]ref{}
+		}
+		n := piecesOf(s.record)
+		o.kept[n] = append(o.kept[n], s.ref)
+		return true
+	})
 }
 
 // do does steps, and notes what came of them, for the groups of those that did not succeed, too.

@@ -31,6 +31,8 @@ type Cluster struct {
 	Synced bool `json:"synced"`
 	// StaleSince is when the cluster was last heard of, where it is not heard of now.
 	StaleSince *metav1.Time `json:"staleSince,omitempty"`
+	// Whole says that the question's only selector matches every endpoint that there is of it.
+	Whole bool `json:"whole,omitempty"`
 	// Replica of the manager that answered for it; empty where one asks by oneself.
 	Replica string `json:"replica,omitempty"`
 }

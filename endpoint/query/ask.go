@@ -38,6 +38,7 @@ func Ask(c Catalog, q Question) (Answer, error) {
 			continue
 		}
 		cluster := clusterOf(state)
+		cluster.Whole = whole(c.Index(), state, selectors)
 		a.Clusters = append(a.Clusters, cluster)
 		a.Gaps = append(a.Gaps, gapsOf(state)...)
 		a.Endpoints = append(a.Endpoints, find(c.Index(), cluster, q, selectors)...)
@@ -68,6 +69,21 @@ func gapsOf(s endpoint.ClusterState) []Gap {
 			Message: fmt.Sprintf("it is not followed since %s: its endpoints are those of then", s.StaleSince.UTC().Format(time.RFC3339))})
 	}
 	return gaps
+}
+
+// whole says that the only selector leaves nothing of a cluster that was listed.
+func whole(x *index.Index, s endpoint.ClusterState, selectors []*selector.Selector) bool {
+	if !s.Synced || len(selectors) != 1 {
+		return false
+	}
+	others, err := selector.Not(selectors[0])
+	if err != nil {
+		return false
+	}
+	for range x.Look(others, s.Name) {
+		return false
+	}
+	return true
 }
 
 // find returns what is asked for of one cluster.

@@ -2,6 +2,7 @@ package query
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -9,6 +10,25 @@ import (
 	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/selector"
 )
+
+// Policy is one that was read, with what is refused of it.
+type Policy struct {
+	*policy.Plan
+	Refused []Refused
+	// Sought are the selectors that are meant to match something; none where the target can express nothing of the policy.
+	Sought []publish.Sought
+}
+
+// Refused is a rule of a policy that allows nothing, and why.
+type Refused struct {
+	// Direction is Ingress or Egress, Rule the number of the rule in it, from 1.
+	Direction v1alpha1.PolicyType `json:"direction"`
+	Rule      int                 `json:"rule"`
+	// Field that is wrong, such as spec.ingress[2].source.selector.
+	Field   string `json:"field"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+}
 
 // Match is one part of a policy's rule that an endpoint, or any address, matches.
 type Match struct {
@@ -25,6 +45,8 @@ type Match struct {
 	Selector string   `json:"selector,omitempty"`
 	Nets     []string `json:"nets,omitempty"`
 	NotNets  []string `json:"notNets,omitempty"`
+	// Refused says that the rule allows nothing, whatever it matches.
+	Refused bool `json:"refused,omitempty"`
 	// Because are the labels that the selector looks at.
 	Because []Label `json:"because,omitempty"`
 }
@@ -77,12 +99,12 @@ func stands(s policy.Side, e Endpoint) bool {
 
 // Matches are the parts of a policy's rules that an endpoint matches, in the order of the rules: each selector by
 // itself, as calicoq tells of them.
-func Matches(p *policy.Plan, e Endpoint, c Cluster) []Match {
+func Matches(p Policy, e Endpoint, c Cluster) []Match {
 	var all []Match
 	inScope := InScope(p.Clusters, c)
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if Applies(p, e) && said(r.Pods) {
+		if Applies(p.Plan, e) && said(r.Pods) {
 			all = append(all, matches(p, r, r.Pods, e)...)
 		}
 		switch {
@@ -102,7 +124,7 @@ func said(s policy.Side) bool {
 	return s.Said.Selector != nil || s.Said.NotSelector != nil || s.Said.NamespaceSelector != nil || s.Said.ServiceAccounts.Selector != nil || len(s.Said.ServiceAccounts.Names) > 0
 }
 
-func matches(p *policy.Plan, r *policy.Rule, s policy.Side, e Endpoint) (found []Match) {
+func matches(p Policy, r *policy.Rule, s policy.Side, e Endpoint) (found []Match) {
 	if !within(s, e) {
 		return nil
 	}
@@ -117,8 +139,9 @@ func matches(p *policy.Plan, r *policy.Rule, s policy.Side, e Endpoint) (found [
 	return found
 }
 
-func newMatch(p *policy.Plan, r *policy.Rule, s policy.Side, by *selector.Selector, e Endpoint) Match {
+func newMatch(p Policy, r *policy.Rule, s policy.Side, by *selector.Selector, e Endpoint) Match {
 	m := Match{Policy: p.Namespace + "/" + p.Name, Direction: r.Direction, Rule: r.Number, Side: "destination", Nets: texts(s.Nets), NotNets: texts(s.NotNets)}
+	m.Refused = slices.ContainsFunc(p.Refused, func(x Refused) bool { return x.Direction == r.Direction && x.Rule == r.Number })
 	if s.Field == r.Source().Field {
 		m.Side = "source"
 	}
@@ -135,7 +158,7 @@ func within(s policy.Side, e Endpoint) bool {
 	}
 	for _, text := range e.Addresses {
 		a, err := prefix(text)
-		if err == nil && (s.Nets == nil || overlaps(s.Nets, a)) && !covers(s.NotNets, a) {
+		if err == nil && (s.Nets == nil || slices.ContainsFunc(s.Nets, a.Overlaps)) && !slices.ContainsFunc(s.NotNets, func(n netip.Prefix) bool { return publish.Holds(n, a) }) {
 			return true
 		}
 	}
@@ -153,24 +176,6 @@ func prefix(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(a, a.BitLen()), nil
 }
 
-func overlaps(nets []netip.Prefix, a netip.Prefix) bool {
-	for _, n := range nets {
-		if n.Overlaps(a) {
-			return true
-		}
-	}
-	return false
-}
-
-func covers(nets []netip.Prefix, a netip.Prefix) bool {
-	for _, n := range nets {
-		if n.Bits() <= a.Bits() && n.Contains(a.Addr()) {
-			return true
-		}
-	}
-	return false
-}
-
 func texts(nets []netip.Prefix) []string {
 	var all []string
 	for _, n := range nets {
@@ -180,7 +185,7 @@ func texts(nets []netip.Prefix) []string {
 }
 
 // Anywhere are the rules of a policy with a peer that says nothing of endpoints, and means any address within nets.
-func Anywhere(p *policy.Plan) []Match {
+func Anywhere(p Policy) []Match {
 	var all []Match
 	for i := range p.Rules {
 		if r := &p.Rules[i]; r.Peer.Endpoints == nil {

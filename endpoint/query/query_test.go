@@ -145,7 +145,7 @@ func TestAnAnswerInJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"clusters":[{"name":"alpha","id":"a","local":false,"labels":{"tier":"gold"},"synced":true}],` +
+	want := `{"clusters":[{"name":"alpha","id":"a","local":false,"labels":{"tier":"gold"},"synced":true,"whole":true}],` +
 		`"endpoints":[{"id":"alpha/node-1/k8s/shop.web-2/eth0","cluster":"alpha","local":false,"kind":"Pod","namespace":"shop","name":"web-2","node":"node-1","serviceAccount":"web",` +
 		`"addresses":["10.4.0.2"],"ports":[{"name":"http","protocol":"TCP","number":8080}],` +
 		`"labels":{"app":"web","hawser.io/cluster":"alpha","hawser.io/cluster-id":"a","pcns.projectcalico.org/name":"shop","pcns.team":"shop",` +
@@ -275,7 +275,7 @@ func TestAMalformedSelectorIsShownWithACaret(t *testing.T) {
 	}
 }
 
-func plan(t *testing.T, edit func(*v1alpha1.FederatedNetworkPolicySpec)) *policy.Plan {
+func plan(t *testing.T, edit func(*v1alpha1.FederatedNetworkPolicySpec)) query.Policy {
 	t.Helper()
 	p := &v1alpha1.FederatedNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "front"}}
 	p.Spec.Selector = `app == "front"`
@@ -285,7 +285,7 @@ func plan(t *testing.T, edit func(*v1alpha1.FederatedNetworkPolicySpec)) *policy
 	if err != nil {
 		t.Fatal(err)
 	}
-	return compiled
+	return query.Policy{Plan: compiled}
 }
 
 func rule(peer *v1alpha1.FederatedPeer) v1alpha1.FederatedRule {
@@ -306,7 +306,7 @@ func TestAPolicyIsExplained(t *testing.T) {
 		}
 		s.Egress = []v1alpha1.FederatedRule{{Action: "Allow", Destination: &v1alpha1.FederatedPeer{NamespaceSelector: new(`team == "shop"`), Selector: new("all()")}}}
 	})
-	x := query.ExplainPolicy(p, ask(t, f, query.Question{Selectors: query.Selectors(p)}))
+	x := query.ExplainPolicy(p, ask(t, f, query.Question{Selectors: query.Selectors(p.Plan)}))
 
 	var got []string
 	for _, to := range x.AppliesTo {
@@ -355,7 +355,7 @@ func TestAnEndpointIsExplained(t *testing.T) {
 			rule(&v1alpha1.FederatedPeer{Nets: []string{"10.4.0.0/24"}, NotNets: []string{"10.4.0.1/32"}}),
 		}
 	})
-	w := query.World{Policies: []*policy.Plan{p}, Sets: []query.Set{
+	w := query.World{Policies: []query.Policy{p}, Sets: []query.Set{
 		{Name: "gold", Selector: selector.MustParse(`app == "web" && !has(v)`), Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}}},
 		{Name: "home", Selector: selector.MustParse(`has(app)`), Clusters: v1alpha1.ClusterScope{Local: true}},
 	}}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/endpoint/policy"
 	"github.com/hawser-io/hawser/selector"
 )
 
@@ -18,7 +17,7 @@ type Set struct {
 
 // World is what an endpoint is explained by.
 type World struct {
-	Policies []*policy.Plan
+	Policies []Policy
 	Sets     []Set
 }
 
@@ -72,7 +71,7 @@ func (a Answer) byName() map[string]Cluster {
 func (w World) explain(e Endpoint, c Cluster) Explanation {
 	x := Explanation{Endpoint: e, Policies: []Applied{}, Profiles: profiles(e), RuleMatches: []Match{}, EndpointSets: []InSet{}}
 	for _, p := range w.Policies {
-		if Applies(p, e) {
+		if Applies(p.Plan, e) {
 			applied := Applied{Namespace: p.Namespace, Name: p.Name, Types: p.Types}
 			if s := p.Pods.Endpoints; s != nil {
 				applied.Selector, applied.Because = s.String(), because(s, e)
@@ -117,6 +116,8 @@ type PolicyExplanation struct {
 	Matches []EndpointMatches `json:"matches"`
 	// AnyAddress are the rules with a peer that says nothing of endpoints: it is any address, within nets if there are any.
 	AnyAddress []Match `json:"anyAddress"`
+	// Refused are the rules that allow nothing, whatever they match.
+	Refused []Refused `json:"refused"`
 }
 
 // AppliesTo is a pod that a policy is for.
@@ -132,17 +133,17 @@ type EndpointMatches struct {
 }
 
 // ExplainPolicy explains a policy by the answer to the question for its Selectors.
-func ExplainPolicy(p *policy.Plan, a Answer) PolicyExplanation {
+func ExplainPolicy(p Policy, a Answer) PolicyExplanation {
 	x := PolicyExplanation{
 		Namespace: p.Namespace, Name: p.Name, Types: p.Types,
-		AppliesTo: []AppliesTo{}, Matches: []EndpointMatches{}, AnyAddress: append([]Match{}, Anywhere(p)...),
+		AppliesTo: []AppliesTo{}, Matches: []EndpointMatches{}, AnyAddress: append([]Match{}, Anywhere(p)...), Refused: append([]Refused{}, p.Refused...),
 	}
 	if p.Pods.Endpoints != nil {
 		x.Selector = p.Pods.Endpoints.String()
 	}
 	clusters := a.byName()
 	for _, e := range a.Endpoints {
-		if Applies(p, e) {
+		if Applies(p.Plan, e) {
 			to := AppliesTo{Endpoint: e}
 			if p.Pods.Endpoints != nil {
 				to.Because = because(p.Pods.Endpoints, e)
@@ -158,8 +159,8 @@ func ExplainPolicy(p *policy.Plan, a Answer) PolicyExplanation {
 }
 
 // SortPolicies puts policies in the order that they are told in.
-func SortPolicies(policies []*policy.Plan) {
-	slices.SortFunc(policies, func(a, b *policy.Plan) int {
+func SortPolicies(policies []Policy) {
+	slices.SortFunc(policies, func(a, b Policy) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }

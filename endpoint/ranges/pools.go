@@ -2,6 +2,7 @@ package ranges
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,95 +10,90 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hawser-io/hawser/endpoint/calico"
+	"github.com/hawser-io/hawser/endpoint/publish"
 )
 
+// mostManifests is how many IPPools a finding has with it.
+const mostManifests = 100
+
 // pools finds, in clusters with Calico, addresses of other clusters that it would translate on the way to, or assign.
-func pools(clusters []Cluster) []Finding {
+func pools(sites []site) []Finding {
 	var found []Finding
-	for _, c := range clusters {
-		if c.Pools == nil {
+	all, examined := rangesOf(sites), known(sites, Unread.OfAddresses)
+	for i := range sites {
+		s := &sites[i]
+		if s.Pools == nil {
 			continue
 		}
 		before := len(found)
-		for _, other := range clusters {
-			if other.Name == c.Name {
+		found = append(found, assigning(sites, i)...)
+		found = append(found, translating(sites, all, i, mostManifests)...)
+		others := slices.DeleteFunc(slices.Clone(examined), func(name string) bool { return name == s.Name })
+		if len(found) == before && (len(others) > 0 || len(sites) == 1) {
+			found = append(found, Finding{Check: CheckPools, Severity: OK, Clusters: []string{s.Name},
+				Message: "Calico in " + s.Name + " neither translates what goes to other clusters, nor assigns addresses of theirs" + knownOf(others, len(sites)-1)})
+		}
+	}
+	return found
+}
+
+// Missing returns all IPPools that a cluster lacks. Findings have the first of many.
+func Missing(clusters []Cluster, name string) (all []Manifest) {
+	sites := sitesOf(clusters)
+	at := slices.IndexFunc(sites, func(s site) bool { return s.Name == name })
+	if at < 0 || sites[at].Pools == nil {
+		return nil
+	}
+	for _, f := range translating(sites, rangesOf(sites), at, math.MaxInt) {
+		all = append(all, f.Manifests...)
+	}
+	return all
+}
+
+// assigning are the pools that pods of one cluster would have addresses of others from.
+func assigning(sites []site, at int) (found []Finding) {
+	s := &sites[at]
+	for _, p := range s.Pools {
+		if p.Disabled || len(p.AllowedUses) > 0 && !slices.Contains(p.AllowedUses, "Workload") {
+			continue
+		}
+		var of []int
+		var both []netip.Prefix
+		for i := range sites {
+			if i == at {
 				continue
 			}
-			theirs := other.ranges(pods)
-			if len(theirs) == 0 && !other.Local {
-				theirs = other.ranges(within)
+			if theirs := publish.Within(publish.Within(nil, p.CIDR, sites[i].podRanges), p.CIDR, sites[i].of[nodes]); len(theirs) > 0 {
+				of, both = append(of, i), append(both, theirs...)
 			}
-			found = append(found, assigning(c, other, theirs)...)
-			found = append(found, translating(c, other, theirs)...)
 		}
-		if len(found) == before {
-			found = append(found, Finding{Check: CheckPools, Severity: OK, Clusters: []string{c.Name},
-				Message: "Calico in " + c.Name + " neither translates what goes to other clusters, nor assigns addresses of theirs"})
-		}
-	}
-	return found
-}
-
-// assigning are the pools that pods of one cluster would have addresses of another from.
-func assigning(c, other Cluster, theirs []netip.Prefix) (found []Finding) {
-	for _, p := range c.Pools {
-		shared := intersect([]netip.Prefix{p.CIDR}, theirs)
-		if len(shared) == 0 || p.Disabled || len(p.AllowedUses) > 0 && !slices.Contains(p.AllowedUses, "Workload") {
+		if len(of) == 0 {
 			continue
 		}
-		found = append(found, Finding{Check: CheckPools, Severity: Error, Clusters: []string{c.Name, other.Name},
-			Message: fmt.Sprintf("IPPool %s of %s is not disabled, and assigns addresses of %s: %s", p.Name, c.Name, other.Name, some(shared)),
-			Repair:  fmt.Sprintf(`%s patch ippools.projectcalico.org %s --type merge -p '{"spec":{"disabled":true}}'`, kubectl(c), p.Name)})
+		repair := fmt.Sprintf(`%s patch ippools.projectcalico.org %s --type merge -p '{"spec":{"disabled":true}}'`, kubectl(s), word(p.Name))
+		if s.Calicoctl {
+			repair = fmt.Sprintf(`calicoctl patch ippool %s --patch '{"spec":{"disabled":true}}'`, word(p.Name))
+		}
+		found = append(found, Finding{Check: CheckPools, Severity: Error, Clusters: append([]string{s.Name}, pick(sites, of)...), Repair: repair,
+			Message: fmt.Sprintf("IPPool %s of %s is not disabled, and assigns addresses of %s: %s", p.Name, s.Name, named(sites, of), some(publish.Aggregate(both)))})
 	}
 	return found
-}
-
-// translating says that what pods send to another cluster loses its address: from pools with natOutgoing, whatever goes
-// to an address outside of every pool is translated, and so the other side's addresses have to be in one.
-func translating(c, other Cluster, theirs []netip.Prefix) []Finding {
-	if !slices.ContainsFunc(c.Pools, func(p Pool) bool { return p.NATOutgoing && !p.Disabled }) {
-		return nil
-	}
-	var inPools []netip.Prefix
-	for _, p := range c.Pools {
-		inPools = append(inPools, p.CIDR)
-	}
-	var missing []netip.Prefix
-	for _, family := range [][]netip.Prefix{only(theirs, true), only(theirs, false)} {
-		if len(family) == 0 || !slices.ContainsFunc(c.Pools, func(p Pool) bool {
-			return p.NATOutgoing && !p.Disabled && p.CIDR.Addr().Is4() == family[0].Addr().Is4()
-		}) {
-			continue
-		}
-		missing = append(missing, outside(family, inPools)...)
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	f := Finding{Check: CheckPools, Severity: Error, Clusters: []string{c.Name, other.Name},
-		Message: fmt.Sprintf("Calico in %s translates what its pods send to %s, whose policies then do not see who it is: no IPPool holds %s", c.Name, other.Name, some(missing)),
-		Repair:  fmt.Sprintf("hawser check addresses --manifests %s | %s apply -f -", c.Name, kubectl(c))}
-	for _, p := range missing {
-		f.Manifests = append(f.Manifests, manifest(other, p))
-	}
-	return []Finding{f}
 }
 
 // kubectl is how a person reaches a cluster, as far as that is known here.
-func kubectl(c Cluster) string {
-	if c.Local {
+func kubectl(s *site) string {
+	if s.Local {
 		return "kubectl"
 	}
 	return "kubectl --context CONTEXT"
 }
 
-func only(all []netip.Prefix, v4 bool) (some []netip.Prefix) {
-	for _, p := range all {
-		if p.Addr().Is4() == v4 {
-			some = append(some, p)
-		}
+// word is a name of a remote cluster as a word for a shell: an API server that lies may say anything.
+func word(name string) string {
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == "" && name != "" && name[0] != '-' {
+		return name
 	}
-	return some
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }
 
 // Blocks that Calico divides a pool into where nobody says, which are no larger than the pool.
@@ -106,11 +102,14 @@ const (
 	blockV6 = 122
 )
 
+// inName makes a part of a name of a range.
+var inName = strings.NewReplacer(".", "-", ":", "-", "/", "-")
+
 // manifest is a pool that assigns nothing, and only says that addresses are not to be translated.
 func manifest(other Cluster, p netip.Prefix) Manifest {
 	m := Manifest{
 		TypeMeta:   metav1.TypeMeta{APIVersion: calico.V3.String(), Kind: "IPPool"},
-		ObjectMeta: metav1.ObjectMeta{Name: "remote-" + other.Name + "-" + strings.NewReplacer(".", "-", ":", "-", "/", "-").Replace(p.Addr().StringExpanded()+"/"+fmt.Sprint(p.Bits()))},
+		ObjectMeta: metav1.ObjectMeta{Name: "remote-" + other.Name + "-" + inName.Replace(p.Addr().StringExpanded()+"/"+fmt.Sprint(p.Bits()))},
 		Spec:       calico.IPPoolSpec{CIDR: p.String(), Disabled: true},
 	}
 	block := blockV4

@@ -42,6 +42,7 @@ type member struct {
 	cluster  endpoint.Cluster
 	config   *rest.Config // of the follower
 	follower *Follower    // nil: it is not followed
+	begun    bool         // it is, or was
 	cancel   context.CancelFunc
 	ended    <-chan struct{} // closed when the last follower has ended; nil: there was none
 
@@ -119,7 +120,7 @@ func (c *Clusters) begin(ctx context.Context, m *member, cluster endpoint.Cluste
 	}
 	before, ended := m.ended, make(chan struct{})
 	ctx, m.cancel = context.WithCancel(ctx)
-	m.follower, m.config, m.ended, m.doubted, m.why = follower, cluster.Config, ended, time.Time{}, endpoint.Gap{}
+	m.follower, m.begun, m.config, m.ended, m.doubted, m.why = follower, true, cluster.Config, ended, time.Time{}, endpoint.Gap{}
 	c.running.Go(func() { // ends with ctx: when it is followed no more, or over another connection
 		defer close(ended)
 		follower.Run(ctx)
@@ -148,7 +149,7 @@ func (c *Clusters) stop(m *member) {
 	}
 	if s := m.follower.state(); s.services { // otherwise it has heard nothing, and what there is stays as old as it was
 		m.heard = c.options.Clock.Now()
-		for _, at := range []time.Time{s.contact.StaleSince, m.doubted} {
+		for _, at := range []time.Time{s.contact.StaleSince, m.doubts()} {
 			if !at.IsZero() && at.Before(m.heard) {
 				m.heard = at
 			}
@@ -188,20 +189,36 @@ func (c *Clusters) Bar(cluster endpoint.Cluster, why endpoint.Gap) {
 	c.tell(cluster.Name)
 }
 
+// doubts says since when the connection does not work, as far as anybody knows; zero: it does.
+func (m *member) doubts() time.Time {
+	if m.follower != nil && m.follower.since().After(m.doubted) {
+		return time.Time{}
+	}
+	return m.doubted
+}
+
 // Doubt is as endpoint.Catalog's: the connection does not work, or, without a reason, works.
 func (c *Clusters) Doubt(name string, why endpoint.Gap) {
 	c.mu.Lock()
 	m := c.entries[name]
-	if m == nil || m.doubted.IsZero() == (why.Reason == "") {
+	if m == nil {
 		c.mu.Unlock()
 		return
 	}
-	m.doubted = time.Time{}
-	if why.Reason != "" {
+	before := m.doubts()
+	if m.follower != nil && why.Reason == "" {
+		m.follower.Retry()
+	}
+	switch {
+	case why.Reason == "":
+		m.doubted = time.Time{}
+	case before.IsZero():
 		m.doubted = c.options.Clock.Now()
 	}
 	c.mu.Unlock()
-	c.tell(name)
+	if before.IsZero() != (why.Reason == "") {
+		c.tell(name)
+	}
 }
 
 // Forget ends the Follower of a cluster, of which nothing stays. It does not wait: what it returns is closed when it
@@ -257,16 +274,18 @@ func (c *Clusters) State(name string) (s State, ok bool) {
 	s.View, s.Services, s.Exports = m.last, m.last != nil, m.exports
 	s.Contact = staleness.Contact{StaleSince: m.heard, Unheard: !s.Services}
 	if m.follower == nil {
+		s.Contact.Beginning = !m.begun && m.why.Reason == endpoint.ReasonNotConnected && m.doubts().IsZero()
 		return s, true
 	}
 	of := m.follower.state()
 	s.Gaps = of.gaps
 	if !of.services { // what there is, is as old as it was
+		s.Contact.Beginning = !of.faulty && m.doubts().IsZero()
 		return s, true
 	}
 	s.View, s.Services, s.Exports, s.Contact = m.follower.View(), true, of.exports, of.contact
-	if !m.doubted.IsZero() {
-		s.Contact.StaleSince = earliest(s.Contact.StaleSince, m.doubted)
+	if doubted := m.doubts(); !doubted.IsZero() {
+		s.Contact.StaleSince = earliest(s.Contact.StaleSince, doubted)
 	}
 	return s, true
 }

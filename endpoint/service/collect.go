@@ -106,15 +106,23 @@ func (c *collector) add(s *Slice) {
 		return
 	}
 	for _, e := range s.Endpoints {
-		if reason := c.cluster.Bounds.Refuses(e.Addr); reason != "" {
-			if c.refused[reason] == nil {
-				c.refused[reason] = map[string]Target{}
-			}
-			c.refused[reason][e.Addr.String()] = e.Target
-			continue
+		if !c.refuses(e) {
+			c.put(c.cluster.told(e), ports)
 		}
-		c.put(c.cluster.told(e), ports)
 	}
+}
+
+// refuses says that the cluster may not contribute an endpoint, and keeps why.
+func (c *collector) refuses(e Endpoint) bool {
+	reason := c.cluster.Bounds.Refuses(e.Addr)
+	if reason == "" {
+		return false
+	}
+	if c.refused[reason] == nil {
+		c.refused[reason] = map[string]Target{}
+	}
+	c.refused[reason][e.Addr.String()] = e.Target
+	return true
 }
 
 func (c *collector) put(e Endpoint, ports []Port) {

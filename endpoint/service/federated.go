@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -21,6 +22,7 @@ const (
 	ReasonAnnotationsDiffer = "AnnotationsDiffer"
 	ReasonSelectorInvalid   = "SelectorInvalid"
 	ReasonNotOurs           = "NotOurs"
+	ReasonNotWritten        = "NotWritten"
 )
 
 // Problem is why something is not done: a reason for programs, and a sentence for people. The zero Problem is none.
@@ -64,7 +66,7 @@ func ReadFederated(s *corev1.Service, last string) (*Federated, Problem) {
 	if s.Spec.Type == corev1.ServiceTypeExternalName {
 		return nil, Problem{ReasonExternalName, "a Service of type ExternalName has no endpoints"}
 	}
-	sel, text, err := effective(s.Namespace, text)
+	sel, text, err := said(s.Namespace, text)
 	if err != nil {
 		p = Problem{ReasonSelectorInvalid, fmt.Sprintf("reading annotation %s: %s", SelectorAnnotation, explain(err))}
 		if sel, text, err = effective(s.Namespace, last); last == "" || err != nil {
@@ -93,6 +95,17 @@ func annotation(s *corev1.Service) (text string, asked bool, p Problem) {
 		return ours, true, Problem{}
 	}
 	return calicos, isCalicos, Problem{}
+}
+
+// MaxSelector is how many characters an annotation that selects may have: as many as a selector of EndpointSets.
+const MaxSelector = 1024
+
+// said is the effective selector of an annotation. The canonical form of one may be longer than what was said.
+func said(namespace, text string) (bounded *selector.Selector, canonical string, err error) {
+	if n := utf8.RuneCountInString(text); n > MaxSelector {
+		return nil, "", fmt.Errorf("a selector has at most %d characters, and this has %d", MaxSelector, n)
+	}
+	return effective(namespace, text)
 }
 
 // effective is the selector with the namespace, which bounds it whatever it says, and what it says in canonical form.

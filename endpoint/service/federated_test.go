@@ -41,6 +41,9 @@ func TestReadsWhatAServiceAsksFor(t *testing.T) {
 		"one that cannot be read, after one that could": {service: selecting(SelectorAnnotation, "app = 'db'"), last: "has(app)", reason: ReasonSelectorInvalid, says: "the selector that was read last: has(app)", asks: true},
 		"one that means nothing, after one that did":    {service: selecting(SelectorAnnotation, "global()"), last: "has(app)", reason: ReasonSelectorInvalid, says: "global() means nothing for services; until it is mended", asks: true},
 		"a last one that cannot be read either":         {service: selecting(SelectorAnnotation, "app = 'db'"), last: "app = 'x'", reason: ReasonSelectorInvalid, says: "column 5"},
+		"one that is too long":                          {service: selecting(SelectorAnnotation, strings.Repeat("(", 500)+"has(app)"+strings.Repeat(")", 517)), reason: ReasonSelectorInvalid, says: "at most 1024 characters, and this has 1025"},
+		"one that is too long, after one whose form is": {service: selecting(SelectorAnnotation, strings.Repeat(" ", 1025)), last: strings.Repeat(" ", 1025) + "has(app)", reason: ReasonSelectorInvalid, says: "read last: has(app)", asks: true},
+		"one that is as long as may be":                 {service: selecting(SelectorAnnotation, "has(app)"+strings.Repeat(" ", 1016)), asks: true},
 		"with a selector of its own":                    {service: selecting(SelectorAnnotation, "all()"), change: func(s *corev1.Service) { s.Spec.Selector = map[string]string{"a": "b"} }, reason: ReasonHasSelector, says: "spec.selector"},
 		"of type ExternalName":                          {service: selecting(SelectorAnnotation, "all()"), change: func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName }, reason: ReasonExternalName},
 	} {

@@ -19,6 +19,7 @@ import (
 	mcs "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
 
 	"github.com/hawser-io/hawser/endpoint"
+	"github.com/hawser-io/hawser/endpoint/follow"
 	"github.com/hawser-io/hawser/endpoint/staleness"
 )
 
@@ -33,7 +34,11 @@ type Follower struct {
 	clock   clock.PassiveClock
 	started time.Time
 
-	services, slices, exports *Table
+	mu     sync.Mutex
+	live   bool      // services and their endpoints are followed
+	mended time.Time // when they began to be, the last time
+
+	services, slices, exports *table
 }
 
 // FollowerOptions are what a Follower takes from its surroundings. Config is required.
@@ -63,18 +68,23 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		o.Changed = func(string, string) {}
 	}
 	f := &Follower{view: NewView(), changed: o.Changed, clock: o.Clock, started: o.Clock.Now()}
-	f.services = &Table{What: "services", Open: c.services, Set: f.setService, Drop: func(key types.NamespacedName, _ types.UID) { f.tell(key, f.view.SetService(key, nil)) }}
-	f.slices = &Table{What: "endpointslices", Open: c.slices(backingSlices), Set: f.setSlice, Drop: func(key types.NamespacedName, _ types.UID) { f.told(key.Namespace, f.view.SetSlice(key, nil)) }}
-	f.exports = &Table{What: mcs.ServiceExportPluralName, Open: c.multicluster(mcs.ServiceExportPluralName, func(string) {}), Set: f.setExport,
+	f.services = &table{Resource: "services", Open: c.services, Set: f.setService, Drop: func(key types.NamespacedName, _ types.UID) { f.tell(key, f.view.SetService(key, nil)) }}
+	f.slices = &table{Resource: "endpointslices", Open: c.slices(backingSlices), Set: f.setSlice, Drop: func(key types.NamespacedName, _ types.UID) { f.told(key.Namespace, f.view.SetSlice(key, nil)) }}
+	f.exports = &table{Resource: mcs.ServiceExportPluralName, Open: c.multicluster(mcs.ServiceExportPluralName, func(string) {}), Set: f.setExport,
 		Drop: func(key types.NamespacedName, _ types.UID) { f.tell(key, f.view.SetExport(key, nil)) }}
+	identity := follow.NewIdentity(c.kube.CoreV1().RESTClient(), o.ID)
 	for _, t := range f.tables() {
-		t.Look, t.Clock, t.Log, t.Changed = o.Look, o.Clock, o.Log, func() { o.Changed("", "") }
-		t.Verify = c.verify(o.ID)
+		t.Look, t.Clock, t.Log = o.Look, o.Clock, o.Log
+		t.Changed = func() {
+			f.look()
+			o.Changed("", "")
+		}
+		t.Identity = identity
 	}
 	return f, nil
 }
 
-func (f *Follower) tables() []*Table { return []*Table{f.services, f.slices, f.exports} }
+func (f *Follower) tables() []*table { return []*table{f.services, f.slices, f.exports} }
 
 // Run follows the cluster until ctx ends. The View stays as it is then.
 func (f *Follower) Run(ctx context.Context) {
@@ -124,6 +134,7 @@ func (f *Follower) told(namespace string, services []string) {
 // followed is how much a Follower has.
 type followed struct {
 	services, exports bool // all of them were listed once
+	faulty            bool // something keeps services or their endpoints from being followed
 	contact           staleness.Contact
 	gaps              []string
 }
@@ -131,7 +142,8 @@ type followed struct {
 func (f *Follower) state() followed {
 	services, slices, exports := f.services.State(), f.slices.State(), f.exports.State()
 	s := followed{services: services.Synced && slices.Synced, exports: exports.Synced}
-	for _, t := range []TableState{services, slices} {
+	for _, t := range []follow.State{services, slices} {
+		s.faulty = s.faulty || t.Err != nil
 		switch {
 		case t.Err != nil || !t.Synced:
 			since := t.Since
@@ -143,8 +155,34 @@ func (f *Follower) state() followed {
 			s.contact.LiveSince = t.Since
 		}
 	}
-	s.gaps = gapsOf(map[string]TableState{"services": services, "endpointslices": slices})
+	s.gaps = gapsOf(map[string]follow.State{"services": services, "endpointslices": slices})
 	return s
+}
+
+// Retry says that the cluster answers again, as somebody knows: what has failed is tried now, rather than when its time has
+// come. It does not wait.
+func (f *Follower) Retry() {
+	for _, t := range f.tables() {
+		t.Retry()
+	}
+}
+
+// look notes when everything is followed again.
+func (f *Follower) look() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	live := f.state().contact.StaleSince.IsZero()
+	if live && !f.live {
+		f.mended = f.clock.Now()
+	}
+	f.live = live
+}
+
+// since is when services and their endpoints began to be followed, the last time; zero: they never were.
+func (f *Follower) since() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mended
 }
 
 func earliest(a, b time.Time) time.Time {
@@ -155,7 +193,7 @@ func earliest(a, b time.Time) time.Time {
 }
 
 // gapsOf says what the cluster refuses, or that it is another one. That it does not answer is said by the time.
-func gapsOf(of map[string]TableState) (gaps []string) {
+func gapsOf(of map[string]follow.State) (gaps []string) {
 	for what, t := range of {
 		switch {
 		case apierrors.IsForbidden(t.Err):

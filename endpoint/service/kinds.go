@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,7 +16,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	mcs "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
+
+	"github.com/hawser-io/hawser/endpoint/follow"
 )
+
+// table follows the objects of one kind.
+type table = follow.Table[runtime.Object]
+
+// DefaultLook is how often it is looked for kinds that are absent.
+const DefaultLook = 30 * time.Second
 
 // exportVersions are the versions of the multi-cluster services API that are understood, best first: what they have in
 // common is written in the same way.
@@ -45,8 +54,8 @@ func newClients(config *rest.Config) (clients, error) {
 }
 
 // services follows all of them.
-func (c clients) services(context.Context) (Objects, error) {
-	return Objects{
+func (c clients) services(context.Context) (follow.Source, error) {
+	return follow.Source{
 		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return c.kube.CoreV1().Services("").List(ctx, o)
 		},
@@ -57,8 +66,8 @@ func (c clients) services(context.Context) (Objects, error) {
 }
 
 // namespaces follows their metadata only by name, which is all that is kept of them.
-func (c clients) namespaces(context.Context) (Objects, error) {
-	return Objects{
+func (c clients) namespaces(context.Context) (follow.Source, error) {
+	return follow.Source{
 		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return c.kube.CoreV1().Namespaces().List(ctx, o)
 		},
@@ -69,9 +78,9 @@ func (c clients) namespaces(context.Context) (Objects, error) {
 }
 
 // slices follows the EndpointSlices with some labels.
-func (c clients) slices(labels string) func(context.Context) (Objects, error) {
-	return func(context.Context) (Objects, error) {
-		return Objects{
+func (c clients) slices(labels string) func(context.Context) (follow.Source, error) {
+	return func(context.Context) (follow.Source, error) {
+		return follow.Source{
 			List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 				o.LabelSelector = labels
 				return c.kube.DiscoveryV1().EndpointSlices("").List(ctx, o)
@@ -89,8 +98,8 @@ func (c clients) slices(labels string) func(context.Context) (Objects, error) {
 const backingSlices = discoveryv1.LabelServiceName + ",!" + mcs.LabelSourceCluster
 
 // multicluster follows the objects of a kind of the multi-cluster services API, in the best version that is served, and tells which that is.
-func (c clients) multicluster(resource string, chosen func(version string)) func(context.Context) (Objects, error) {
-	return func(ctx context.Context) (Objects, error) {
+func (c clients) multicluster(resource string, chosen func(version string)) func(context.Context) (follow.Source, error) {
+	return func(ctx context.Context) (follow.Source, error) {
 		for _, version := range exportVersions {
 			all := c.dynamic.Resource(schema.GroupVersionResource{Group: mcs.GroupName, Version: version, Resource: resource})
 			_, err := all.List(ctx, metav1.ListOptions{Limit: 1})
@@ -98,15 +107,15 @@ func (c clients) multicluster(resource string, chosen func(version string)) func
 				continue
 			}
 			if err != nil {
-				return Objects{}, err
+				return follow.Source{}, err
 			}
 			chosen(version)
-			return Objects{
+			return follow.Source{
 				List:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return all.List(ctx, o) },
 				Watch: all.Watch,
 			}, nil
 		}
-		return Objects{}, ErrAbsent
+		return follow.Source{}, follow.ErrAbsent
 	}
 }
 

@@ -24,11 +24,11 @@ const ConditionFederated = "hawser.io/Federated"
 // and its own exports. What is written is told to it, so that it is never behind whoever writes.
 type Local struct {
 	changed func(Key)
-	tables  []*Table
+	tables  []*table
 
 	importVersion atomic.Pointer[string] // that is served
 
-	servicesTable, slicesTable, namespacesTable, importsTable, exportsTable *Table
+	servicesTable, slicesTable, namespacesTable, importsTable, exportsTable *table
 
 	mu         sync.Mutex
 	services   store[*corev1.Service]
@@ -70,12 +70,12 @@ func NewLocal(o LocalOptions) (*Local, error) {
 		imports: newStore[*mcs.ServiceImport](), exports: newStore[*mcs.ServiceExport](), backs: map[types.NamespacedName]Problem{}, selecting: map[string]map[string]struct{}{},
 		of: map[Key]map[string]*discoveryv1.EndpointSlice{}, clusters: map[Key]map[string]struct{}{}, namespaces: map[string]struct{}{},
 	}
-	l.servicesTable = &Table{What: "services", Open: c.services, Set: l.setService, Drop: l.dropService}
-	l.slicesTable = &Table{What: "endpointslices", Open: c.slices(discoveryv1.LabelManagedBy + "=" + ManagedBy), Set: l.setSlice, Drop: l.dropSlice}
-	l.namespacesTable = &Table{What: "namespaces", Open: c.namespaces, Set: l.setNamespace, Drop: func(key types.NamespacedName, _ types.UID) { l.dropNamespace(key.Name) }}
-	l.importsTable = &Table{What: mcs.ServiceImportPluralName, Open: c.multicluster(mcs.ServiceImportPluralName, func(version string) { l.importVersion.Store(&version) }), Set: reading(l.WroteImport), Drop: dropping(l, &l.imports)}
-	l.exportsTable = &Table{What: mcs.ServiceExportPluralName, Open: c.multicluster(mcs.ServiceExportPluralName, func(string) {}), Set: reading(l.WroteExport), Drop: dropping(l, &l.exports)}
-	l.tables = []*Table{l.servicesTable, l.slicesTable, l.namespacesTable, l.importsTable, l.exportsTable}
+	l.servicesTable = &table{Resource: "services", Open: c.services, Set: l.setService, Drop: l.dropService}
+	l.slicesTable = &table{Resource: "endpointslices", Open: c.slices(discoveryv1.LabelManagedBy + "=" + ManagedBy), Set: l.setSlice, Drop: l.dropSlice}
+	l.namespacesTable = &table{Resource: "namespaces", Open: c.namespaces, Set: l.setNamespace, Drop: func(key types.NamespacedName, _ types.UID) { l.dropNamespace(key.Name) }}
+	l.importsTable = &table{Resource: mcs.ServiceImportPluralName, Open: c.multicluster(mcs.ServiceImportPluralName, func(version string) { l.importVersion.Store(&version) }), Set: reading(l.WroteImport), Drop: dropping(l, &l.imports)}
+	l.exportsTable = &table{Resource: mcs.ServiceExportPluralName, Open: c.multicluster(mcs.ServiceExportPluralName, func(string) {}), Set: reading(l.WroteExport), Drop: dropping(l, &l.exports)}
+	l.tables = []*table{l.servicesTable, l.slicesTable, l.namespacesTable, l.importsTable, l.exportsTable}
 	for _, t := range l.tables {
 		t.Look, t.Clock, t.Log, t.Changed = o.Look, o.Clock, o.Log, func() { o.Changed(Key{}) }
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -156,6 +157,20 @@ func GroupsOf(of []*discoveryv1.EndpointSlice) []Grouped {
 		all = append(all, *g)
 	}
 	return all
+}
+
+// Left are the endpoints as they stand in the slices of a cluster of which nothing else is known, without those that it may
+// not contribute any more.
+func Left(c Cluster, of []*discoveryv1.EndpointSlice) Collected {
+	out := collector{cluster: c, refused: map[string]map[string]Target{}}
+	groups := GroupsOf(of)
+	for i := range groups {
+		groups[i].Endpoints = slices.DeleteFunc(groups[i].Endpoints, func(e Endpoint) bool {
+			e.Target.Name = strings.TrimPrefix(e.Target.Name, c.Name+"/") // as it is told of there
+			return out.refuses(e)
+		})
+	}
+	return Collected{slices.DeleteFunc(groups, func(g Grouped) bool { return len(g.Endpoints) == 0 }), out.gaps()}
 }
 
 func pieceOf(n int, s *discoveryv1.EndpointSlice) Piece {

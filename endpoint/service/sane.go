@@ -81,6 +81,9 @@ func (s *Shape) sane() {
 	if s.AffinitySeconds < 0 || s.AffinitySeconds > 86400 {
 		s.AffinitySeconds = 0
 	}
+	if s.AffinitySeconds == 0 && s.SessionAffinity == string(corev1.ServiceAffinityClientIP) { // as an API server fills it in
+		s.AffinitySeconds = corev1.DefaultClientIPServiceAffinitySeconds
+	}
 	s.InternalTrafficPolicy = oneOf(s.InternalTrafficPolicy, string(corev1.ServiceInternalTrafficPolicyCluster), string(corev1.ServiceInternalTrafficPolicyLocal))
 	s.TrafficDistribution = oneOf(s.TrafficDistribution, corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone, corev1.ServiceTrafficDistributionPreferSameNode)
 	s.Families = slices.Compact(slices.DeleteFunc(s.Families, func(f string) bool { return oneOf(f, string(corev1.IPv4Protocol), string(corev1.IPv6Protocol)) == "" }))

@@ -32,7 +32,7 @@ func TestAWatchThatIsLateDoesNotOverruleWhatWasWritten(t *testing.T) {
 		return u
 	}
 	for what, of := range map[string]struct {
-		table *Table
+		table *table
 		wrote func(version string)
 		have  func() metav1.Object // nil: none
 	}{

@@ -23,6 +23,9 @@ const DefaultSettle = 30 * time.Second
 const (
 	longestSettle = 10 * time.Minute
 	remembered    = time.Hour // how long it is held against a cluster that something was taken away
+	// longestList is how long it may take until a cluster was listed for the first time, and counts as silent since that
+	// began otherwise.
+	longestList = 5 * time.Minute
 )
 
 // Contact is how a cluster is heard of.
@@ -34,12 +37,15 @@ type Contact struct {
 	// Unheard says that nothing was heard of it yet, and StaleSince is only when it began to be asked: what is remembered
 	// counts, where that is earlier.
 	Unheard bool
+	// Beginning says that it is asked since StaleSince, and nothing has gone wrong with that so far: it may take its time.
+	Beginning bool
 }
 
 // Memory is what is remembered of a cluster, for one thing that is made of it. The zero Memory is that of one that has
 // not been silent.
 type Memory struct {
-	// Since is when the cluster was last heard of, before it fell silent. It stays until what was made is back.
+	// Since is when the cluster was last heard of, before it fell silent. It stays until what was made is back. It is zero
+	// of one that only begins to be heard of.
 	Since time.Time
 	// Expired says that what was made is taken away.
 	Expired bool
@@ -70,6 +76,10 @@ func (m *Memory) Judge(p Policy, c Contact, now time.Time) (away bool, again tim
 		return m.present(p, c, now)
 	}
 	m.heard = time.Time{}
+	if end := c.StaleSince.Add(longestList); c.Beginning && !m.silent && !m.Expired && now.Before(end) {
+		m.Since = time.Time{}
+		return false, end
+	}
 	if !m.silent || !c.Unheard || c.StaleSince.Before(m.Since) {
 		m.Since = c.StaleSince
 	}

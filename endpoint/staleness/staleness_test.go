@@ -20,6 +20,7 @@ type link struct {
 	by     staleness.Policy
 	now    time.Time
 	silent time.Time
+	began  time.Time // the process
 	again  time.Time
 }
 
@@ -50,6 +51,26 @@ func (l *link) unheard(after time.Duration, want bool) {
 	l.judge(after, staleness.Contact{StaleSince: l.now.Add(after), Unheard: true}, want)
 }
 
+// begins judges as a process does that lists the cluster for the first time, without a fault.
+func (l *link) begins(after time.Duration, want bool) {
+	l.t.Helper()
+	l.judge(after, staleness.Contact{StaleSince: l.began, Unheard: true, Beginning: true}, want)
+}
+
+// fails judges as a process does that has not heard of the cluster, and knows that something is wrong.
+func (l *link) fails(after time.Duration, want bool) {
+	l.t.Helper()
+	l.judge(after, staleness.Contact{StaleSince: l.began, Unheard: true}, want)
+}
+
+// knows checks since when the cluster is known to be silent.
+func (l *link) knows(want time.Time) {
+	l.t.Helper()
+	if !l.m.Since.Equal(want) {
+		l.t.Errorf("at %s it is silent since %s, want %s", l.now.Format(time.TimeOnly), l.m.Since, want)
+	}
+}
+
 func (l *link) next(want time.Duration) {
 	l.t.Helper()
 	if at := l.now.Add(want); !l.again.Equal(at) {
@@ -62,7 +83,7 @@ func (l *link) found(after time.Duration) { l.now = l.now.Add(after); l.silent =
 
 // restart forgets what is not written down: times are in seconds.
 func (l *link) restart() {
-	l.m = staleness.Restore(l.by, l.m.Since.Truncate(time.Second), l.m.Expired, l.now)
+	l.m, l.began = staleness.Restore(l.by, l.m.Since.Truncate(time.Second), l.m.Expired, l.now), l.now
 }
 
 func TestWhatIsKnownOfASilentClusterIsKeptForever(t *testing.T) {
@@ -186,6 +207,124 @@ func TestARestartGoesOnFromWhatIsWrittenDown(t *testing.T) {
 	l.is(time.Minute, away)
 	l.is(9*time.Minute, away)
 	l.is(time.Minute, there)
+}
+
+func TestAFirstListMayTakeItsTime(t *testing.T) {
+	const bound = 5 * time.Minute
+	l := newLink(t, expire(10*time.Second, 30*time.Second))
+	l.is(0, there)
+	l.restart()
+	l.begins(0, there)
+	l.next(bound)
+	l.begins(bound-time.Nanosecond, there)
+	l.knows(time.Time{})
+	l.restart() // nothing says that it was silent
+	l.begins(bound-time.Nanosecond, there)
+	l.is(time.Second, there)
+
+	l.restart() // it hangs
+	l.begins(time.Minute, there)
+	l.begins(4*time.Minute, away)
+	l.knows(l.began)
+	l.restart()
+	l.begins(time.Second, away) // a beginning brings nothing back
+	l.is(time.Second, away)
+	l.begins(time.Second, away) // nor does one over another connection, and it settles anew
+	l.is(29*time.Second, away)
+	l.is(30*time.Second, there)
+
+	// When something goes wrong, it was silent since it was asked.
+	l = newLink(t, expire(time.Minute, 0))
+	l.restart()
+	l.begins(30*time.Second, there)
+	l.fails(20*time.Second, there)
+	l.next(10 * time.Second)
+	l.begins(5*time.Second, there) // it answers again, and has said nothing yet
+	l.next(5 * time.Second)
+	l.begins(5*time.Second, away)
+
+	// What was silent before has no other time.
+	l = newLink(t, expire(time.Minute, 0))
+	l.lost(0)
+	l.is(40*time.Second, there)
+	l.restart()
+	l.begins(19*time.Second, there)
+	l.next(time.Second)
+	l.begins(time.Second, away)
+
+	// One that may be silent for longer than the bound is no worse off.
+	l = newLink(t, expire(time.Hour, 0))
+	l.restart()
+	l.begins(bound, there)
+	l.next(time.Hour - bound)
+	l.begins(time.Hour-bound, away)
+
+	// What is kept is known to be silent some time, too.
+	l = newLink(t, staleness.Policy{})
+	l.restart()
+	l.begins(bound-time.Second, there)
+	l.knows(time.Time{})
+	l.next(time.Second)
+	l.begins(time.Second, there)
+	l.knows(l.began)
+}
+
+// TestAListThatTakesLongIsNoSilence, however often the process begins anew, as long as the link is up; and nothing makes a
+// silence that somebody knew of any shorter.
+func TestAListThatTakesLongIsNoSilence(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		after := time.Duration(rapid.IntRange(10, 600).Draw(t, "expireAfter")) * time.Second
+		by := expire(after, 30*time.Second)
+		var m staleness.Memory
+		now := time.Unix(1_000_000, 0)
+		started, listed, isAway := now, time.Time{}, false
+		takes := time.Duration(0)               // the first list
+		lost, known := time.Time{}, time.Time{} // since when it is silent, and since when anybody knew it to be
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "seconds")) * time.Second)
+			up := rapid.IntRange(0, 4).Draw(t, "up") > 0
+			switch {
+			case up:
+				lost = time.Time{}
+			case lost.IsZero():
+				lost = now
+			}
+			if up && listed.IsZero() && now.Sub(started) >= takes {
+				listed = now
+			}
+			c := staleness.Contact{StaleSince: lost}
+			if listed.IsZero() {
+				c = staleness.Contact{StaleSince: started, Unheard: true, Beginning: up}
+			}
+			p, _ := m.Judge(by, c, now)
+			switch {
+			case c.StaleSince.IsZero():
+				known = time.Time{}
+			case known.IsZero() && !c.Beginning:
+				known = c.StaleSince
+			}
+			switch {
+			case p && !isAway && known.IsZero():
+				if now.Sub(started) < max(after, 5*time.Minute) {
+					t.Fatalf("taken away %s after the start, while it is listed", now.Sub(started))
+				}
+				known = started
+			case p && !isAway:
+				if now.Sub(known) < after {
+					t.Fatalf("taken away %s after it was lost", now.Sub(known))
+				}
+			case !p && !isAway && !known.IsZero() && now.Sub(known) >= after:
+				t.Fatalf("still there %s after it was lost", now.Sub(known))
+			case !p && isAway && (!c.StaleSince.IsZero() || now.Sub(listed) < 30*time.Second):
+				t.Fatalf("given back %s after it was listed", now.Sub(listed))
+			}
+			isAway = p
+			if rapid.IntRange(0, 5).Draw(t, "restart") == 0 {
+				m, started, listed = staleness.Restore(by, m.Since, m.Expired, now), now, time.Time{}
+				takes = time.Duration(rapid.IntRange(0, 500).Draw(t, "takes")) * time.Second
+			}
+		}
+	})
 }
 
 func TestASilenceThatIsOverIsNotRemembered(t *testing.T) {

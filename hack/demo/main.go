@@ -20,6 +20,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 const (
@@ -43,6 +46,7 @@ func (r *result) add(h harm) {
 }
 
 func main() {
+	log.SetLogger(logr.Discard()) // of clients; what happens, the demo says itself
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx)
 	stop()

@@ -109,6 +109,8 @@ func (w *world) lookAround() {
 	fmt.Printf(`  export KUBECONFIG=%s
   bin/hawser clusters -w
   bin/hawser status
+  bin/hawser policy explain from-db -n shop
+  bin/hawser endpoints eval "has(app)" -o wide
   bin/helm --kube-context primary --namespace hawser history hawser
   bin/devfleet --dir %s kubectl get remoteclusters
   tail -f %s

@@ -115,7 +115,7 @@ func strangersRequest(t *testing.T, w *world, user string, subject pkix.Name) *c
 	t.Helper()
 	who := as(t, w.there, user, rbacv1.PolicyRule{APIGroups: []string{certificatesv1.GroupName}, Resources: []string{"certificatesigningrequests"}, Verbs: []string{"create"}})
 	csr := csrOf(t, "of-"+user, subject)
-	must(t, who.Create(t.Context(), csr))
+	fleettest.Eventually(t, patience, func() error { return who.Create(t.Context(), csr) }) // the right may not have reached the authorizer yet
 	return csr
 }
 

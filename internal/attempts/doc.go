@@ -221,6 +221,17 @@
 //	    the requester is a connection, and the policy says so, too (internal/controller/certificaterequest/decide.go, member/policy_approvals.go)
 //	  of the manager's token becomes somebody in the local cluster
 //	    its role in namespaces of requests gets Secrets by name (config/rbac/requests.yaml)
+//	  of the manager's token writes what it did not make
+//	    policy of the manager: the label, also where something is deleted (internal/authors/manager.go)
+//	  of the manager's token makes what nobody can tell from others
+//	    policy of the manager: the label of what is made (internal/authors/manager.go)
+//	  of the manager's token takes over what it did not make
+//	    policy of the manager: the label before (internal/authors/manager.go)
+//	    policy of the manager: the label after (internal/authors/manager.go)
+//	  of the manager's token writes a ConfigMap that is a right
+//	    policy of the manager: none in kube-system (internal/authors/manager.go)
+//	  of the manager's token writes the status of a Service
+//	    policy of the manager: conditions alone (internal/authors/manager.go)
 //
 //	by a thief there
 //	  of the controllers' token approves the request of a stranger

@@ -178,7 +178,7 @@ func idOf(t *testing.T, c client.Client) string {
 // install applies what our documentation says to apply.
 func (w *world) install(t *testing.T) {
 	t.Helper()
-	ours := asReplaced(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml")
+	ours := asReplaced(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml", "../../config/endpoints/rbac.yaml")
 	theirs := asReplaced(t, "../../config/crd/hawser.io_trustedissuers.yaml", "../../config/crd/hawser.io_accessgrants.yaml")
 	together( // it takes seconds until a kind is served
 		func() { w.here.Install(t, ours...) },
@@ -198,6 +198,10 @@ func (w *world) install(t *testing.T) {
 		if err := w.remote.Create(t.Context(), obj); client.IgnoreAlreadyExists(err) != nil { // both have some of it
 			t.Fatal(err)
 		}
+	}
+	together(func() { w.here.AwaitPolicies(t) }, func() { w.there.AwaitPolicies(t) })
+	if t.Failed() {
+		t.FailNow()
 	}
 }
 

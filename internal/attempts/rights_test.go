@@ -17,7 +17,7 @@ import (
 )
 
 // everyRight reads each credential's rights from the API server, all verbs on all objects, and holds them to what they are
-// meant to be. What everybody has is left out.
+// meant to be. What everybody has is left out. The manager's are those with federated endpoints.
 func everyRight(t *testing.T, w *world) {
 	w.here.ServiceAccount(t, w.shop, "nobody")
 	w.there.ServiceAccount(t, w.theirs, "nobody")
@@ -93,19 +93,53 @@ func rightsIn(t *testing.T, config *rest.Config, namespace string) []string {
 }
 
 // rights are what a thief of each credential has, verb by verb. What of it leads further is held in by policies, which are
-// attempted elsewhere: minting, binding, approving, and the status of a TrustedIssuer.
+// attempted elsewhere: minting, binding, approving, the status of a TrustedIssuer, and what endpoints become.
 var rights = map[string][]string{
 	"manager": {
+		"everywhere: create,delete,get,list,update,watch /configmaps",
+		"everywhere: create,delete,get,list,update,watch cilium.io/ciliumcidrgroups",
+		"everywhere: create,delete,get,list,update,watch networking.k8s.io/networkpolicies",
+		"everywhere: create,delete,get,list,update,watch policy.networking.k8s.io/clusternetworkpolicies",
+		"everywhere: create,delete,get,list,update,watch projectcalico.org/networkpolicies",
+		"everywhere: create,delete,get,list,update,watch projectcalico.org/tier.networkpolicies[default.*]",
+		"everywhere: create,delete,get,update discovery.k8s.io/endpointslices",
+		"everywhere: create,delete,get,update projectcalico.org/globalnetworksets",
+		"everywhere: create,delete,get,update projectcalico.org/networksets",
 		"everywhere: create,delete,list,patch,watch hawser.io/remoteclusters",
+		"everywhere: create,delete,list,update,watch multicluster.x-k8s.io/serviceimports",
+		"everywhere: create,delete,update /services",
 		"everywhere: create,patch events.k8s.io/events",
 		"everywhere: get /namespaces",
+		"everywhere: get admissionregistration.k8s.io/validatingadmissionpolicies[hawser-federation-authors hawser-federation-manager]",
+		"everywhere: get admissionregistration.k8s.io/validatingadmissionpolicybindings[hawser-federation-authors hawser-federation-manager]",
+		"everywhere: get projectcalico.org/tiers[default]",
 		"everywhere: list,patch,watch hawser.io/accessrequests",
 		"everywhere: list,patch,watch hawser.io/awsidentities",
+		"everywhere: list,watch /namespaces",
+		"everywhere: list,watch /nodes",
+		"everywhere: list,watch /pods",
+		"everywhere: list,watch /serviceaccounts",
+		"everywhere: list,watch /services",
+		"everywhere: list,watch crd.projectcalico.org/globalnetworksets",
+		"everywhere: list,watch crd.projectcalico.org/hostendpoints",
+		"everywhere: list,watch crd.projectcalico.org/networksets",
+		"everywhere: list,watch discovery.k8s.io/endpointslices",
 		"everywhere: list,watch hawser.io/eksinventories",
+		"everywhere: list,watch hawser.io/endpointsets",
+		"everywhere: list,watch hawser.io/federatednetworkpolicies",
+		"everywhere: list,watch multicluster.x-k8s.io/serviceexports",
+		"everywhere: list,watch projectcalico.org/globalnetworksets",
+		"everywhere: list,watch projectcalico.org/hostendpoints",
+		"everywhere: list,watch projectcalico.org/networksets",
+		"everywhere: patch /services/status",
 		"everywhere: patch hawser.io/accessrequests/status",
 		"everywhere: patch hawser.io/awsidentities/status",
 		"everywhere: patch hawser.io/eksinventories/status",
+		"everywhere: patch hawser.io/endpointsets/status",
+		"everywhere: patch hawser.io/federatednetworkpolicies/status",
 		"everywhere: patch hawser.io/remoteclusters/status",
+		"everywhere: patch multicluster.x-k8s.io/serviceexports/status",
+		"everywhere: patch multicluster.x-k8s.io/serviceimports/status",
 		"hawser: create /configmaps",
 		"hawser: create /events",
 		"hawser: create /serviceaccounts/token[hawser]",

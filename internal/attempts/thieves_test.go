@@ -37,6 +37,11 @@ var thieves = map[string]func(*testing.T, *world){
 	"of a connection's certificate asks for another's":              thiefOfCertificate,
 	"of the right to ask for certificates asks for a connection's":  notOfAConnection,
 	"of the manager's token becomes somebody in the local cluster":  thiefOfManager,
+	"of the manager's token writes what it did not make":            writesWhatIsForeign,
+	"of the manager's token makes what nobody can tell from others": makesWithoutLabel,
+	"of the manager's token takes over what it did not make":        takesOver,
+	"of the manager's token writes a ConfigMap that is a right":     writesRights,
+	"of the manager's token writes the status of a Service":         writesStatusOfService,
 }
 
 func tokenOf(t *testing.T, c *fleettest.Cluster, token string) client.Client {

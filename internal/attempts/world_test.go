@@ -108,7 +108,7 @@ func (w *world) settle(t *testing.T) {
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		grants, issuers := nobody.Create(t.Context(), w.grantOf("settled", w.deployer("x")), client.DryRunAll), nobody.Create(t.Context(), ti.DeepCopy(), client.DryRunAll)
 		federated := here.Create(t.Context(), policyOf(v1alpha1.TargetNetworkPolicy)(w), client.DryRunAll)
-		if refused(grants, member.GrantAuthorsPolicy) == nil && refused(issuers, member.IssuerAuthorsPolicy) == nil && refused(federated, authors.Policy) == nil {
+		if refused(grants, member.GrantAuthorsPolicy) == nil && refused(issuers, member.IssuerAuthorsPolicy) == nil && refused(federated, authors.Policy) == nil && settledHere(t, w) {
 			return
 		}
 	}

@@ -1,11 +1,13 @@
-// Package authors owns the admission policy of the local cluster that keeps whoever writes EndpointSets and
-// FederatedNetworkPolicies within their rights: Hawser writes other objects because of these, and removes them again, and
-// nobody is to have one written or removed that they could not write or remove themselves. It installs nothing and asks
-// no cluster; package internal/guard finds out whether the policy is in force.
+// Package authors owns the admission policies of the local cluster by which federated endpoints are bounded. One keeps
+// whoever writes EndpointSets and FederatedNetworkPolicies within their rights: Hawser writes other objects because of
+// these, and removes them again, and nobody is to have one written or removed that they could not write or remove
+// themselves. The other keeps the manager to what it made. It installs nothing and asks no cluster; package internal/guard
+// finds out whether the policies are in force.
 package authors
 
 import (
 	"fmt"
+	"slices"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,7 +16,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 )
 
-// Policy is the name of the ValidatingAdmissionPolicy and of its binding.
+// Policy is the name of the ValidatingAdmissionPolicy of authors, and of its binding.
 const Policy = "hawser-federation-authors"
 
 // MaxOutputs is how many outputs an EndpointSet may have. Asking the authorizer costs 350,000 of the 10,000,000 that
@@ -24,7 +26,10 @@ const MaxOutputs = 12
 // maxAsked is how often it is asked in all: an update that changes more at once has to be done in steps.
 const maxAsked = 26
 
-// Objects returns the policy and its binding, in the order to apply. What it cannot evaluate it denies.
+// Objects returns both policies with their bindings, in the order to apply. What they cannot evaluate they deny.
+func Objects() []client.Object { return slices.Concat(OfAuthors(), OfManager()) }
+
+// OfAuthors returns the policy of authors and its binding, in the order to apply.
 //
 // It asks of whoever writes one of these objects, or changes its spec, the rights to create and to update what Hawser
 // makes of it; and of whoever deletes one, or changes it so that something is made no more, the right to delete that, as
@@ -32,36 +37,41 @@ const maxAsked = 26
 // owners that are not there. What leaves both as they are (labels, finalizers) is anybody's who may update the object.
 // Hawser's own account is no exception: it writes none of them. Nor are Kubernetes' own: the garbage collector and the
 // controller that ends namespaces may delete everything, by the roles that every cluster has.
-func Objects() []client.Object {
-	const version = "admissionregistration.k8s.io/v1"
+func OfAuthors() []client.Object {
 	match := admissionv1.Rule{
 		APIGroups: []string{v1alpha1.GroupVersion.Group}, APIVersions: []string{v1alpha1.GroupVersion.Version},
 		Resources: []string{"endpointsets", "federatednetworkpolicies"},
 	}
+	return policy(Policy, admissionv1.ValidatingAdmissionPolicySpec{
+		MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+			RuleWithOperations: admissionv1.RuleWithOperations{
+				Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update, admissionv1.Delete}, Rule: match,
+			},
+		}}},
+		MatchConditions: []admissionv1.MatchCondition{{
+			Name:       "another-spec",
+			Expression: "request.operation != 'UPDATE' || " + otherSpec + " || " + otherOwners,
+		}},
+		Variables:   variables(),
+		Validations: validations(),
+	})
+}
+
+// policy is one with its binding of the same name, in force for every object.
+func policy(name string, spec admissionv1.ValidatingAdmissionPolicySpec) []client.Object {
+	const version = "admissionregistration.k8s.io/v1"
+	spec.FailurePolicy = new(admissionv1.Fail)
 	return []client.Object{
 		&admissionv1.ValidatingAdmissionPolicy{
 			TypeMeta:   metav1.TypeMeta{APIVersion: version, Kind: "ValidatingAdmissionPolicy"},
-			ObjectMeta: metav1.ObjectMeta{Name: Policy},
-			Spec: admissionv1.ValidatingAdmissionPolicySpec{
-				FailurePolicy: new(admissionv1.Fail),
-				MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
-					RuleWithOperations: admissionv1.RuleWithOperations{
-						Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update, admissionv1.Delete}, Rule: match,
-					},
-				}}},
-				MatchConditions: []admissionv1.MatchCondition{{
-					Name:       "another-spec",
-					Expression: "request.operation != 'UPDATE' || " + otherSpec + " || " + otherOwners,
-				}},
-				Variables:   variables(),
-				Validations: validations(),
-			},
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec:       spec,
 		},
 		&admissionv1.ValidatingAdmissionPolicyBinding{
 			TypeMeta:   metav1.TypeMeta{APIVersion: version, Kind: "ValidatingAdmissionPolicyBinding"},
-			ObjectMeta: metav1.ObjectMeta{Name: Policy},
+			ObjectMeta: metav1.ObjectMeta{Name: name},
 			Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-				PolicyName: Policy, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+				PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
 			},
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -105,6 +106,9 @@ func (b *Bench) write() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading %s: %w", File, err)
 	}
+	all = slices.DeleteFunc(all, func(f Figure) bool { // which was measured anew
+		return slices.ContainsFunc(b.figures, func(now Figure) bool { return now.Name == f.Name })
+	})
 	data, err = json.MarshalIndent(append(all, b.figures...), "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", File, err)

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/hawser-io/hawser/fleettest"
 )
@@ -111,8 +112,11 @@ func (b *Bench) Filled(name string, pods int) (Filled, error) {
 }
 
 // PodSize is how long the JSON of a pod is that Fill has made, as a note for figures.
-func (f Filled) PodSize(ctx context.Context) (string, error) {
-	p, err := f.Client().CoreV1().Pods(PodNamespace).Get(ctx, PodName(1), metav1.GetOptions{})
+func (f Filled) PodSize(ctx context.Context) (string, error) { return PodSize(ctx, f.Client()) }
+
+// PodSize is how long the JSON of the first pod of a cluster is, as a note for figures.
+func PodSize(ctx context.Context, clientset kubernetes.Interface) (string, error) {
+	p, err := clientset.CoreV1().Pods(PodNamespace).Get(ctx, PodName(1), metav1.GetOptions{})
 	if err != nil {
 		return "", err
 	}

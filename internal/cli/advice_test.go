@@ -34,7 +34,7 @@ func TestPrintedCommandsReachTheSameClusters(t *testing.T) {
 
 // A token that is rubbish is told of once, by check and by status, while the link goes on, and the repair repairs.
 func TestARefusedInputIsFoundAndRepaired(t *testing.T) {
-	d := newDesk(t)
+	d := newDeskIn(t, homes.Take(t))
 	d.must("join", "alpha", "--remote-context", "alpha")
 	d.must("rotate", "alpha") // so that another is kept
 	input := d.secret(v1alpha1.InputSecretName("alpha"))
@@ -66,7 +66,7 @@ func TestARefusedInputIsFoundAndRepaired(t *testing.T) {
 
 // What Helm holds is mended, and ended, by its release, whatever command is asked.
 func TestCommandsSayHowAReleaseIsMended(t *testing.T) {
-	d := newDesk(t)
+	d := newDeskIn(t, homes.Take(t))
 	d.must("join", "alpha", "--remote-context", "alpha")
 	rc, input := d.get("alpha"), d.secret(v1alpha1.InputSecretName("alpha"))
 	rc.Finalizers = nil

@@ -136,7 +136,7 @@ func (d *deps) surroundings(ctx context.Context, here *cluster, localName string
 	s.ManagerVersion = id.Version
 	lease, err := here.Kube.CoordinationV1().Leases(d.namespace).Get(ctx, manager.LeaderLease, metav1.GetOptions{})
 	if err == nil && lease.Spec.RenewTime != nil && id.Version != "" { // forbidden, or no leader election: nothing to tell by
-		s.ManagerSeen = lease.Spec.RenewTime.Time
+		s.ManagerSeen, s.ManagerFresh = lease.Spec.RenewTime.Time, leaseFresh(lease)
 	}
 	if v, err := here.Kube.Discovery().ServerVersion(); err == nil {
 		s.LocalKubernetes = v.GitVersion

@@ -23,52 +23,64 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint"
 	"github.com/hawser-io/hawser/endpoint/calico"
-	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/endpoint/query"
 	"github.com/hawser-io/hawser/endpoint/ranges"
+	"github.com/hawser-io/hawser/internal/controller/endpoints"
 )
 
 // addressesOf reads what is known of the addresses of each cluster. Those that do not answer are gaps.
 func (d *deps) addressesOf(ctx context.Context, here *cluster, fleet contributors) (all []ranges.Cluster, missing []query.Gap) {
 	var mu sync.Mutex
 	var group sync.WaitGroup
+	add := func(c ranges.Cluster, gaps ...query.Gap) {
+		mu.Lock()
+		defer mu.Unlock()
+		all, missing = append(all, c), append(missing, gaps...)
+	}
 	for i := range fleet.clusters {
 		rc := &fleet.clusters[i]
-		if rc.Spec.Disabled {
-			missing = append(missing, query.Gap{Cluster: rc.Name, Reason: endpoint.ReasonDisabled, Message: "spec.disabled of its RemoteCluster is true"})
+		known, err := declared(rc)
+		if err == nil && rc.Spec.Disabled {
+			known.Unasked = true
+			add(known, query.Gap{Cluster: rc.Name, Reason: endpoints.Disabled.Reason, Message: endpoints.Disabled.Message})
 			continue
 		}
 		group.Go(func() {
-			c, err := d.addressesIn(ctx, here, fleet, rc)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				missing = append(missing, query.Gap{Cluster: rc.Name, Reason: endpoint.ReasonNotConnected, Message: oneLine(err.Error())})
-				return
+			var gaps []query.Gap
+			if err == nil {
+				gaps, err = d.addressesIn(ctx, here, fleet, rc, &known)
 			}
-			all = append(all, c)
+			if err != nil {
+				known = ranges.Cluster{Name: known.Name, Local: known.Local, NoEndpoints: known.NoEndpoints, Within: known.Within, Unasked: true}
+				gaps = []query.Gap{{Cluster: rc.Name, Reason: endpoint.ReasonNotConnected, Message: oneLine(err.Error())}}
+			}
+			add(known, gaps...)
 		})
 	}
 	group.Wait()
 	return all, missing
 }
 
-func (d *deps) addressesIn(ctx context.Context, here *cluster, fleet contributors, rc *v1alpha1.RemoteCluster) (ranges.Cluster, error) {
+// declared is what its RemoteCluster says of a cluster.
+func declared(rc *v1alpha1.RemoteCluster) (ranges.Cluster, error) {
+	c := ranges.Cluster{Name: rc.Name, Local: rc.IsLocal(), NoEndpoints: !endpoints.Contributes(rc)}
+	bounds, err := endpoint.ParseBounds(rc.Spec.EndpointCIDRs)
+	c.Within = bounds.Within
+	return c, err
+}
+
+// addressesIn adds what a cluster itself says. What it answers with an error is a gap.
+func (d *deps) addressesIn(ctx context.Context, here *cluster, fleet contributors, rc *v1alpha1.RemoteCluster, known *ranges.Cluster) ([]query.Gap, error) {
 	config, _, err := d.reachSelf(ctx, here, fleet, rc)
 	if err != nil {
-		return ranges.Cluster{}, fmt.Errorf("connection to remote cluster failed: %w", err)
-	}
-	bounds, err := endpoint.ParseBounds(rc.Spec.EndpointCIDRs)
-	if err != nil {
-		return ranges.Cluster{}, err
+		return nil, fmt.Errorf("connection to remote cluster failed: %w", err)
 	}
 	r, err := newAddressReader(ctx, config, d.clock)
 	if err != nil {
-		return ranges.Cluster{}, err
+		return nil, err
 	}
-	r.c = ranges.Cluster{Name: rc.Name, Local: isLocal(rc), Within: bounds.Within}
-	err = r.read()
-	return r.c, err
+	r.c = known
+	return r.read()
 }
 
 // addressReader reads what is known of the addresses of one cluster. What it may not read it notes.
@@ -78,7 +90,7 @@ type addressReader struct {
 	dynamic  dynamic.Interface
 	metadata metadata.Interface
 	clock    clock.WithTicker
-	c        ranges.Cluster
+	c        *ranges.Cluster
 	podCIDRs []netip.Prefix
 	served   calico.Served
 }
@@ -93,23 +105,27 @@ func newAddressReader(ctx context.Context, config *rest.Config, clk clock.WithTi
 	return &addressReader{ctx: ctx, kube: kube, dynamic: objects, metadata: names, clock: clk}, nil
 }
 
-func (r *addressReader) read() error {
+// read reads everything. That a part may not be read is noted; so is one that is answered with another error, which is a
+// gap, too. Without an answer there is nothing to be said.
+func (r *addressReader) read() (gaps []query.Gap, err error) {
+	unread := map[string]bool{}
 	for _, one := range []struct {
 		what string
 		read func() error
 	}{
-		{"nodes", r.nodes}, {"Services", r.services}, {"IPPools", r.pools}, {"labels of endpoints", r.labels},
-		{"namespaces", func() error {
+		{ranges.NodesOf, r.nodes}, {ranges.ServicesOf, r.services}, {ranges.IPPoolsOf, r.pools}, {ranges.LabelsOf, r.labels},
+		{ranges.LabelsOfServices, r.serviceLabels},
+		{ranges.NamespacesOf, func() error {
 			all, keys := map[string]bool{}, map[string]bool{}
-			err := r.each(core("namespaces"), func(name string, labels map[string]string) { all[name] = true; note(keys, labels) })
+			err := r.each(core("namespaces"), func(m *metav1.PartialObjectMetadata) { all[m.Name] = true; note(keys, m.Labels) })
 			if err == nil {
 				r.c.Words.Namespaces, r.c.Words.NamespaceKeys = all, keys
 			}
 			return err
 		}},
-		{"service accounts", func() error {
+		{ranges.ServiceAccountsOf, func() error {
 			all, keys := map[string]bool{}, map[string]bool{}
-			err := r.each(core("serviceaccounts"), func(name string, labels map[string]string) { all[name] = true; note(keys, labels) })
+			err := r.each(core("serviceaccounts"), func(m *metav1.PartialObjectMetadata) { all[m.Name] = true; note(keys, m.Labels) })
 			if err == nil {
 				r.c.Words.Accounts, r.c.Words.AccountKeys = all, keys
 			}
@@ -117,19 +133,30 @@ func (r *addressReader) read() error {
 		}},
 	} {
 		err := one.read()
-		if apierrors.IsForbidden(err) {
-			r.c.Unread = append(r.c.Unread, ranges.Unread{What: one.what, Why: oneLine(err.Error())})
+		var status apierrors.APIStatus
+		switch {
+		case err == nil:
 			continue
+		case !errors.As(err, &status) && !errors.Is(err, calico.ErrUnknown) && !errors.Is(err, errUnreadable):
+			return nil, fmt.Errorf("reading %s: %w", one.what, err)
+		case !apierrors.IsForbidden(err):
+			gaps = append(gaps, query.Gap{Cluster: r.c.Name, Reason: endpoint.ReasonListFailed, Message: "reading " + one.what + ": " + oneLine(err.Error())})
 		}
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", one.what, err)
-		}
+		unread[one.what] = true
+		r.c.Unread = append(r.c.Unread, ranges.Unread{What: one.what, Why: oneLine(err.Error())})
 	}
 	if r.c.Pods = r.podRanges(); len(r.c.Pods) == 0 {
-		r.c.Unread = append(r.c.Unread, ranges.Unread{What: "ranges of pods", Why: "neither do nodes have podCIDRs, nor are there IPPools"})
+		why := "neither do nodes have podCIDRs, nor are there IPPools"
+		if unread[ranges.NodesOf] || unread[ranges.IPPoolsOf] {
+			why = "they stand on nodes and IPPools"
+		}
+		r.c.Unread = append(r.c.Unread, ranges.Unread{What: ranges.PodRangesOf, Why: why})
 	}
-	return nil
+	return gaps, nil
 }
+
+// errUnreadable is the cause where an object is not what it should be.
+var errUnreadable = errors.New("an object makes no sense")
 
 // podRanges are the pools where there are some, because then podCIDRs of nodes mean nothing.
 func (r *addressReader) podRanges() (all []netip.Prefix) {
@@ -213,18 +240,19 @@ func (r *addressReader) pools() error {
 	if err != nil {
 		return err
 	}
-	r.c.Pools = []ranges.Pool{}
+	pools := []ranges.Pool{}
 	for i := range list.Items {
 		p, err := calico.Read[calico.IPPoolSpec](&list.Items[i])
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errUnreadable, err)
 		}
 		cidr, err := netip.ParsePrefix(p.Spec.CIDR)
 		if err != nil {
-			return fmt.Errorf("reading IPPool %q: %w", p.Name, err)
+			return fmt.Errorf("%w: IPPool %q: %w", errUnreadable, p.Name, err)
 		}
-		r.c.Pools = append(r.c.Pools, ranges.Pool{Name: p.Name, CIDR: cidr.Masked(), IPPoolSpec: p.Spec})
+		pools = append(pools, ranges.Pool{Name: p.Name, CIDR: cidr.Masked(), IPPoolSpec: p.Spec})
 	}
+	r.c.Pools, r.c.Calicoctl = pools, kind.GroupVersion() == calico.Storage
 	return nil
 }
 
@@ -238,7 +266,7 @@ func (r *addressReader) labels() error {
 	}
 	keys := map[string]bool{}
 	for _, kind := range kinds {
-		if err := r.each(kind, func(_ string, labels map[string]string) { note(keys, labels) }); err != nil {
+		if err := r.each(kind, func(m *metav1.PartialObjectMetadata) { note(keys, m.Labels) }); err != nil {
 			return err
 		}
 	}
@@ -246,17 +274,35 @@ func (r *addressReader) labels() error {
 	return nil
 }
 
+// serviceLabels reads which labels Services have that others may have endpoints from.
+func (r *addressReader) serviceLabels() error {
+	keys := map[string]map[string]bool{}
+	err := r.each(core("services"), func(m *metav1.PartialObjectMetadata) {
+		if selects(m.Annotations) {
+			return
+		}
+		if keys[m.Namespace] == nil {
+			keys[m.Namespace] = map[string]bool{}
+		}
+		note(keys[m.Namespace], m.Labels)
+	})
+	if err == nil {
+		r.c.Words.ServiceKeys = keys
+	}
+	return err
+}
+
 func core(resource string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Version: "v1", Resource: resource}
 }
 
 // each reads the metadata of all objects of a resource, in pages.
-func (r *addressReader) each(resource schema.GroupVersionResource, note func(name string, labels map[string]string)) error {
+func (r *addressReader) each(resource schema.GroupVersionResource, note func(*metav1.PartialObjectMetadata)) error {
 	return pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return r.metadata.Resource(resource).List(ctx, o)
 	}).EachListItem(r.ctx, metav1.ListOptions{}, func(o runtime.Object) error {
 		if m, ok := o.(*metav1.PartialObjectMetadata); ok {
-			note(m.Name, m.Labels)
+			note(m)
 		}
 		return nil
 	})
@@ -266,29 +312,4 @@ func note(keys map[string]bool, labels map[string]string) {
 	for key := range labels {
 		keys[key] = true
 	}
-}
-
-// usesOf are the live selectors, and where they look.
-func usesOf(w query.World, fleet contributors) (uses []ranges.Use) {
-	in := func(scope v1alpha1.ClusterScope) (names []string) {
-		for i := range fleet.clusters {
-			if rc := &fleet.clusters[i]; publish.Selects(scope, rc.Name, rc.Labels, isLocal(rc)) {
-				names = append(names, rc.Name)
-			}
-		}
-		return names
-	}
-	for _, s := range w.Sets {
-		uses = append(uses, ranges.Use{By: fmt.Sprintf("EndpointSet %q", s.Name), Selector: s.Selector, Clusters: in(s.Clusters)})
-	}
-	for _, p := range w.Policies {
-		by := fmt.Sprintf("FederatedNetworkPolicy %q", p.Namespace+"/"+p.Name)
-		if p.Pods.Endpoints != nil {
-			uses = append(uses, ranges.Use{By: by, Selector: p.Pods.Endpoints, Clusters: in(v1alpha1.ClusterScope{Local: true})})
-		}
-		for _, s := range p.Selectors {
-			uses = append(uses, ranges.Use{By: by, Selector: s, Clusters: in(p.Clusters)})
-		}
-	}
-	return uses
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/cli/doctor"
+	"github.com/hawser-io/hawser/internal/manager"
 )
 
 // examine runs hawser check -o json on one cluster.
@@ -157,5 +159,16 @@ func TestCheckWarnsOfTwoNamesForOneCluster(t *testing.T) {
 	wantText(t, "leave", left.Err, `The member install stays: RemoteCluster "alpha" is the same cluster`)
 	if _, code := d.examine("alpha"); code != exitOK {
 		t.Errorf("after the other has left, check ends with %d", code)
+	}
+}
+
+// What the manager says of connections is old once it is away.
+func TestCheckFindsAManagerThatIsAway(t *testing.T) {
+	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "alpha"}, Spec: v1alpha1.RemoteClusterSpec{Server: "https://127.0.0.1:1", Auth: v1alpha1.Auth{Type: v1alpha1.AuthBearerToken}}}
+	for ago, away := range map[time.Duration]bool{20 * time.Second: false, 45 * time.Second: true} {
+		got := runAlone(t, []client.Object{rc, managerConfigMap(), lease(manager.LeaderLease, "hawser-0_a", ago)}, "hawser", "check", "alpha")
+		if strings.Contains(got.Out, "it does not run: it last renewed its Lease at") != away {
+			t.Errorf("seen %s ago: %s", ago, got.Out)
+		}
 	}
 }

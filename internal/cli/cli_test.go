@@ -88,6 +88,14 @@ func TestExitCodesAndWhereErrorsGo(t *testing.T) {
 			[]string{"hawser", "join", "alpha", "--remote-context", "a", "--lifetime", "5m"},
 			outcome{Err: "hawser: --lifetime 5m0s: use whole seconds, and 10m at least, since an API server grants no less\nSee `hawser join --help`.\n", Code: 2},
 		},
+		"join with an address that is no range": {
+			[]string{"hawser", "join", "alpha", "--remote-context", "a", "--endpoint-cidrs", "10.4.0.0/16,10.5.0.1"},
+			outcome{Err: "hawser: --endpoint-cidrs \"10.5.0.1\": it must be a range of addresses, such as 10.4.0.0/16\nSee `hawser join --help`.\n", Code: 2},
+		},
+		"join with a range that begins elsewhere": {
+			[]string{"hawser", "join", "alpha", "--remote-context", "a", "--endpoint-cidrs", "10.4.1.0/16"},
+			outcome{Err: "hawser: --endpoint-cidrs \"10.4.1.0/16\": the range of that length begins at 10.4.0.0: write 10.4.0.0/16, or a longer prefix\nSee `hawser join --help`.\n", Code: 2},
+		},
 		"a context that there is not is a failure": {
 			[]string{"hawser", "clusters", "--context", "nowhere"},
 			outcome{Err: "hawser: reaching the local cluster: context \"nowhere\" does not exist\n", Code: 1},

@@ -34,7 +34,9 @@ create pods/portforward). Where several share the clusters, all are asked. With 
 asks the clusters itself, by the credentials at rest, which takes the right to get the Secrets in Hawser's
 namespace, and lists everything once, which may take a while. The default is auto: the manager, or else self.
 
-What is missing from an answer, or old, is told on stderr, and the exit code is then 1.`
+What is missing from an answer, or old, is told on stderr, and the exit code is then 1. A cluster that is
+disabled, or without the capability endpoints, is told there as a note, and leaves the exit code at 0, unless
+it was asked for by name.`
 
 // Ways to ask.
 const (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,23 +13,33 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint"
+	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/endpoint/query"
 	"github.com/hawser-io/hawser/internal/cli/forward"
+	"github.com/hawser-io/hawser/internal/controller/endpoints"
 )
 
-// askEndpoints answers a question, and says who did.
-func (d *deps) askEndpoints(ctx context.Context, here *cluster, f askFlags, q query.Question) (from string, a query.Answer, err error) {
-	fleet, err := d.readContributors(ctx, here)
-	if err != nil {
-		return "", a, err
-	}
+// askEndpoints answers a question about the clusters of a scope, or about all where it is nil, and says who did.
+func (d *deps) askEndpoints(ctx context.Context, here *cluster, fleet contributors, f askFlags, q query.Question, scope *v1alpha1.ClusterScope) (from string, a query.Answer, err error) {
 	expected, err := fleet.expected(f.cluster)
 	if err != nil {
 		return "", a, err
 	}
+	if scope != nil {
+		expected = slices.DeleteFunc(slices.Clone(expected), func(rc v1alpha1.RemoteCluster) bool {
+			return !publish.Selects(*scope, rc.Name, rc.Labels, rc.IsLocal())
+		})
+		if f.cluster != "" && len(expected) == 0 {
+			return "", a, fmt.Errorf("cluster %q is not among the clusters that it selects", f.cluster)
+		}
+	}
 	if f.from != fromSelf {
 		a, err = d.askManager(ctx, here, f, q)
 		if err == nil {
+			if scope != nil {
+				a = a.Within(*scope)
+			}
 			a.AddGaps(unheard(a, expected)...)
 			return fromManager, a, nil
 		}
@@ -36,7 +47,7 @@ func (d *deps) askEndpoints(ctx context.Context, here *cluster, f askFlags, q qu
 		if f.from == fromManager || !errors.As(err, &none) {
 			return "", a, err
 		}
-		fmt.Fprintf(d.err, "the clusters are asked directly: %s\n", oneLine(err.Error()))
+		fmt.Fprintf(d.err, "the clusters are asked directly: %s\n", shown(err.Error()))
 	}
 	a, err = d.askSelf(ctx, here, fleet, expected, q)
 	return fromSelf, a, err
@@ -44,10 +55,22 @@ func (d *deps) askEndpoints(ctx context.Context, here *cluster, f askFlags, q qu
 
 // unheard are the clusters that nobody answered for.
 func unheard(a query.Answer, expected []v1alpha1.RemoteCluster) (missing []query.Gap) {
-	for _, rc := range expected {
-		if !slices.ContainsFunc(a.Clusters, func(c query.Cluster) bool { return c.Name == rc.Name }) {
-			missing = append(missing, query.Gap{Cluster: rc.Name, Reason: query.ReasonNotAnswered, Message: "no replica of the manager that answered follows it"})
+	heard := map[string]bool{}
+	for _, c := range a.Clusters {
+		heard[c.Name] = true
+	}
+	for i := range expected {
+		rc := &expected[i]
+		why := endpoint.Gap{Reason: query.ReasonNotAnswered, Message: "no replica of the manager that answered follows it"}
+		switch {
+		case heard[rc.Name]:
+			continue
+		case !endpoints.Contributes(rc):
+			why = endpoints.NoCapability
+		case rc.Spec.Disabled:
+			why = endpoints.Disabled
 		}
+		missing = append(missing, query.Gap{Cluster: rc.Name, Reason: why.Reason, Message: why.Message})
 	}
 	return missing
 }
@@ -70,7 +93,11 @@ func (d *deps) askManager(ctx context.Context, here *cluster, f askFlags, q quer
 		return query.Answer{}, &noManagerError{err}
 	case err != nil:
 		return query.Answer{}, fmt.Errorf("listing the manager's pods: %w", err)
-	case len(pods.Items) == 0:
+	}
+	pods.Items = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { // it is no replica any more, as one that was evicted
+		return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+	})
+	if len(pods.Items) == 0 {
 		return query.Answer{}, &noManagerError{fmt.Errorf("there is no pod of it in namespace %q (%s)", d.namespace, managerPods)}
 	}
 	answers, errs := make([]query.Answer, len(pods.Items)), make([]error, len(pods.Items))
@@ -89,11 +116,29 @@ func (d *deps) askManager(ctx context.Context, here *cluster, f askFlags, q quer
 		missing = append(missing, query.Gap{Replica: pods.Items[i].Name, Reason: query.ReasonNotAnswered, Message: oneLine(err.Error())})
 	}
 	if len(heard) == 0 {
-		return query.Answer{}, &noManagerError{errors.Join(errs...)}
+		return query.Answer{}, &noManagerError{together(errs)}
 	}
 	a := query.Merge(heard...)
 	a.AddGaps(missing...)
 	return a, nil
+}
+
+// Bounds of what is said of replicas of which none answers.
+const (
+	mostReplicas  = 3
+	longestReason = 300
+)
+
+// together is one error of those of all replicas, in one line.
+func together(errs []error) error {
+	var texts []string
+	for _, err := range errs[:min(len(errs), mostReplicas)] {
+		texts = append(texts, upTo(longestReason, oneLine(err.Error())))
+	}
+	if more := len(errs) - mostReplicas; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	return errors.New(strings.Join(texts, "; "))
 }
 
 // askReplica asks one pod.
@@ -110,39 +155,4 @@ func (d *deps) askReplica(ctx context.Context, here *cluster, pod *corev1.Pod, p
 		a.Clusters[i].Replica = pod.Name
 	}
 	return a, nil
-}
-
-// tellGaps names what is missing from an answer, in calicoq's words, and makes of it the exit code.
-func (d *deps) tellGaps(missing []query.Gap) error {
-	if len(missing) == 0 {
-		return nil
-	}
-	fmt.Fprintln(d.err, "The following problems were encountered connecting to the remote clusters")
-	fmt.Fprintln(d.err, "which may have resulted in incomplete data:")
-	lines := make([]string, 0, len(missing))
-	for _, g := range missing {
-		line := "-  " + whose(g) + shown(g.Message)
-		if g.Count > 1 {
-			line += fmt.Sprintf(" (%d)", g.Count)
-		}
-		lines = append(lines, line)
-	}
-	slices.Sort(lines)
-	for _, line := range lines {
-		fmt.Fprintln(d.err, line)
-	}
-	return gaps()
-}
-
-// whose is what a gap is of.
-func whose(g query.Gap) string {
-	switch {
-	case g.Cluster != "":
-		return "RemoteCluster(" + g.Cluster + "): "
-	case g.Replica != "":
-		return "Manager(" + g.Replica + "): "
-	case g.Object != "":
-		return g.Object + ": "
-	}
-	return ""
 }

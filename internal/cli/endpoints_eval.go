@@ -26,21 +26,23 @@ and on these:
 
 ` + aboutAsking + `
 
--o json prints {from, selector, clusters: [{name, id, local, synced, staleSince, replica}], endpoints: [{id,
-cluster, local, kind, namespace, name, node, serviceAccount, addresses, ports, labels, staleSince}], gaps:
-[{cluster, replica, object, reason, message, count, since}]}. Fields are only ever added.`,
+-o json prints {from, selector, clusters: [{name, id, labels, local, synced, staleSince,
+whole, replica}], endpoints: [{id, cluster, local, kind, namespace, name, node, serviceAccount, addresses, ports,
+labels, staleSince}], gaps: [{cluster, replica, object, reason, message, count, since}], warnings}. Fields
+are only ever added.`,
 		Example: `  hawser endpoints eval 'app == "web"'
   hawser endpoints eval 'hawser.io/cluster in {"alpha", "beta"} && pcns.team == "shop"' -o wide
   hawser endpoints eval 'all()' --cluster alpha --from self -o json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := selector.Parse(args[0]); err != nil {
+			s, err := selector.Parse(args[0])
+			if err != nil {
 				return usageError("%s", query.Explain(err))
 			}
 			ctx, cancel := within(cmd, f.timeout)
 			defer cancel()
-			return d.evalEndpoints(ctx, args[0], f)
+			return d.evalEndpoints(ctx, args[0], hardlyMeant(s), f)
 		},
 	}
 	f.add(d, cmd)
@@ -52,20 +54,37 @@ type Evaluated struct {
 	Answered
 	Selector  string           `json:"selector"`
 	Endpoints []query.Endpoint `json:"endpoints"`
+	// Warnings are of what can be read, and is hardly meant so.
+	Warnings []string `json:"warnings"`
 }
 
-func (d *deps) evalEndpoints(ctx context.Context, text string, f askFlags) error {
+// hardlyMeant are warnings of a selector that can only match nothing, or everything without saying so.
+func hardlyMeant(s *selector.Selector) []string {
+	switch {
+	case s.MatchesNothing():
+		return []string{fmt.Sprintf("%s matches nothing, whatever the labels are", s)}
+	case s.MatchesEverything() && s.String() != selector.All().String():
+		return []string{fmt.Sprintf("%s matches everything, whatever the labels are: if that is meant, write all()", s)}
+	}
+	return []string{}
+}
+
+func (d *deps) evalEndpoints(ctx context.Context, text string, warnings []string, f askFlags) error {
 	here, err := d.local()
 	if err != nil {
 		return err
 	}
-	from, a, err := d.askEndpoints(ctx, here, f, query.Question{Selectors: []string{text}, Cluster: f.cluster})
+	fleet, err := d.readContributors(ctx, here)
+	if err != nil {
+		return d.unanswered(remoteFlags{}, here, err)
+	}
+	from, a, err := d.askEndpoints(ctx, here, fleet, f, query.Question{Selectors: []string{text}, Cluster: f.cluster}, nil)
 	if err != nil {
 		return d.unanswered(remoteFlags{}, here, err)
 	}
 	switch f.output {
 	case formatJSON, formatYAML:
-		err = encode(d.out, f.output, Evaluated{answered(from, a), text, a.Endpoints})
+		err = encode(d.out, f.output, Evaluated{answered(from, a), text, a.Endpoints, warnings})
 	default:
 		fmt.Fprintf(d.out, "Endpoints matching selector %s:\n", shown(text))
 		d.printEndpoints(a.Endpoints, f.output == formatWide)
@@ -73,5 +92,6 @@ func (d *deps) evalEndpoints(ctx context.Context, text string, f askFlags) error
 	if err != nil {
 		return err
 	}
-	return d.tellGaps(a.Gaps)
+	d.warn(warnings)
+	return d.tellGaps(a.Gaps, f.cluster)
 }

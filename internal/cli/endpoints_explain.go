@@ -3,10 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/query"
 	"github.com/hawser-io/hawser/selector"
 )
@@ -26,7 +29,7 @@ selector looks at. Policies and sets are read by your own rights in the local cl
 ` + aboutAsking + `
 
 -o json prints {from, clusters, gaps, endpoints: [{endpoint, policies: [{namespace, name, selector, types,
-because}], profiles, ruleMatches: [{policy, direction, rule, side, not, selector, nets, notNets, because}],
+because}], profiles, ruleMatches: [{policy, direction, rule, side, not, selector, nets, notNets, refused, because}],
 endpointSets: [{name, selector, because}]}]}. Fields are only ever added.`,
 		Example: `  hawser endpoints explain shop/web-5d9c7
   hawser endpoints explain alpha/shop/web-5d9c7 -o wide
@@ -35,24 +38,41 @@ endpointSets: [{name, selector, because}]}]}. Fields are only ever added.`,
 		ValidArgsFunction: d.completePods,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			parts := strings.Split(args[0], "/")
-			if len(parts) == 3 && f.cluster == "" {
+			if len(parts) == 3 {
+				if f.cluster != "" {
+					return usageError("%q names its cluster: without --cluster", args[0])
+				}
 				f.cluster, parts = parts[0], parts[1:]
 			}
 			if len(parts) != 2 || parts[0] == "" || parts[1] == "" {
 				return usageError("%q is no pod: write NAMESPACE/POD, or CLUSTER/NAMESPACE/POD", args[0])
 			}
-			in, err := selector.Equals(selector.NamespaceLabel, parts[0])
+			pods, err := podsOf(parts[0])
 			if err != nil {
 				return usageError("%q is no pod: %w", args[0], err)
 			}
 			ctx, cancel := within(cmd, f.timeout)
 			defer cancel()
 			title := fmt.Sprintf("Policies and profiles for endpoints matching %q:", args[0])
-			return d.explainEndpoints(ctx, f, title, args[0], query.Question{Selectors: []string{in.String()}, Name: parts[1]})
+			return d.explainEndpoints(ctx, f, title, wanted{args[0], "endpoint " + args[0], "a pod counts once it has an address, unless it uses its host's network or has ended"},
+				query.Question{Selectors: []string{pods.String()}, Name: parts[1]})
 		},
 	}
 	f.add(d, cmd)
 	return cmd
+}
+
+// podsOf selects the pods of a namespace, and no network set.
+func podsOf(namespace string) (*selector.Selector, error) {
+	in, err := selector.Equals(selector.NamespaceLabel, namespace)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := selector.Equals(index.OrchestratorLabel, "k8s")
+	if err != nil {
+		return nil, err
+	}
+	return selector.And(in, pods)
 }
 
 func newEndpointsHost(d *deps) *cobra.Command {
@@ -72,7 +92,10 @@ Without a cluster the host is one of the local cluster.
 		ValidArgsFunction: d.completeNodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := args[0]
-			if cluster, node, ok := strings.Cut(name, "/"); ok && f.cluster == "" {
+			if cluster, node, ok := strings.Cut(name, "/"); ok {
+				if f.cluster != "" {
+					return usageError("%q names its cluster: without --cluster", args[0])
+				}
 				f.cluster, name = cluster, node
 			}
 			if name == "" || strings.Contains(name, "/") {
@@ -81,7 +104,8 @@ Without a cluster the host is one of the local cluster.
 			ctx, cancel := within(cmd, f.timeout)
 			defer cancel()
 			title := fmt.Sprintf("Policies and profiles for each endpoint on host %q:", args[0])
-			return d.explainEndpoints(ctx, f, title, args[0], query.Question{Selectors: []string{"all()"}, Node: name})
+			return d.explainEndpoints(ctx, f, title, wanted{args[0], "endpoint on host " + args[0], "either there is no such node, or neither it nor its pods have addresses that count"},
+				query.Question{Selectors: []string{"all()"}, Node: name})
 		},
 	}
 	f.add(d, cmd)
@@ -94,8 +118,24 @@ type Explained struct {
 	Endpoints []query.Explanation `json:"endpoints"`
 }
 
+// wanted is what somebody asks about: as it was written, what it is called, and why it may be missing where it seems to
+// be there.
+type wanted struct{ text, what, why string }
+
+// missing says that a cluster has no such endpoint, as far as that is known.
+func (w wanted) missing(cluster string, a query.Answer) string {
+	at := slices.IndexFunc(a.Clusters, func(c query.Cluster) bool { return c.Name == cluster })
+	switch {
+	case at < 0 || !a.Clusters[at].Synced:
+		return fmt.Sprintf("whether there is an %s in cluster %q is not known: the cluster could not be asked", shown(w.what), cluster)
+	case a.Clusters[at].StaleSince != nil:
+		return fmt.Sprintf("whether there is an %s in cluster %q is not known: there was none when it was heard of last, at %s", shown(w.what), cluster, a.Clusters[at].StaleSince.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("there is no %s in cluster %q: %s", shown(w.what), cluster, w.why)
+}
+
 // explainEndpoints explains those that a question is for, of the local cluster where none is named.
-func (d *deps) explainEndpoints(ctx context.Context, f askFlags, title, what string, q query.Question) error {
+func (d *deps) explainEndpoints(ctx context.Context, f askFlags, title string, what wanted, q query.Question) error {
 	here, err := d.local()
 	if err != nil {
 		return err
@@ -106,7 +146,7 @@ func (d *deps) explainEndpoints(ctx context.Context, f askFlags, title, what str
 	}
 	if q.Cluster = f.cluster; q.Cluster == "" {
 		if q.Cluster = fleet.local.Name; q.Cluster == "" {
-			return usageError("the local cluster is not in the fleet, and so has no endpoints: name the cluster of %q with --cluster", what)
+			return usageError("the local cluster is not in the fleet, and so has no endpoints: name the cluster of %q with --cluster", what.text)
 		}
 	}
 	world, unread, err := d.world(ctx, here, fleet)
@@ -114,7 +154,7 @@ func (d *deps) explainEndpoints(ctx context.Context, f askFlags, title, what str
 		return d.unanswered(remoteFlags{}, here, err)
 	}
 	f.cluster = q.Cluster
-	from, a, err := d.askEndpoints(ctx, here, f, q)
+	from, a, err := d.askEndpoints(ctx, here, fleet, f, q, nil)
 	if err != nil {
 		return d.unanswered(remoteFlags{}, here, err)
 	}
@@ -132,9 +172,9 @@ func (d *deps) explainEndpoints(ctx context.Context, f askFlags, title, what str
 	if err != nil {
 		return err
 	}
-	err = d.tellGaps(a.Gaps)
+	err = d.tellGaps(a.Gaps, q.Cluster)
 	if len(explained) == 0 {
-		fmt.Fprintf(d.err, "there is no endpoint %s in cluster %q: a pod counts once it has an address, unless it uses its host's network or has ended\n", shown(what), q.Cluster)
+		fmt.Fprintln(d.err, what.missing(q.Cluster, a))
 		err = gaps()
 	}
 	return err

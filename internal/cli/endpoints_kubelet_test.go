@@ -19,7 +19,6 @@ import (
 	"k8s.io/streaming/pkg/httpstream/spdy"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/fleettest"
 )
 
 // kubelet forwards ports of the pods of one node, and nothing else: to this machine, where the manager of a test is.
@@ -31,7 +30,7 @@ type kubelet struct {
 
 func startKubelet(t *testing.T, f *field) *kubelet {
 	t.Helper()
-	dir := fleettest.Use(t, "primary").Dir()
+	dir := f.use("primary").Dir()
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "kubelet.crt"), filepath.Join(dir, "kubelet.key"))
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +51,12 @@ func startKubelet(t *testing.T, f *field) *kubelet {
 }
 
 // managerPod makes a pod that a manager seems to run in.
-func (k *kubelet) managerPod(name string) {
+func (k *kubelet) managerPod(name string) { k.pod(name, corev1.PodRunning) }
+
+// ended makes one that a manager ran in, as it is there after an eviction.
+func (k *kubelet) ended(name string) { k.pod(name, corev1.PodFailed) }
+
+func (k *kubelet) pod(name string, phase corev1.PodPhase) {
 	f := k.f
 	f.t.Helper()
 	p := &corev1.Pod{
@@ -60,7 +64,7 @@ func (k *kubelet) managerPod(name string) {
 		Spec:       corev1.PodSpec{NodeName: k.node, ServiceAccountName: "hawser", Containers: []corev1.Container{{Name: "hawser", Image: "i"}}},
 	}
 	f.make(f.here, p)
-	p.Status.Phase = corev1.PodRunning
+	p.Status.Phase = phase
 	if err := f.here.Client.Status().Update(f.t.Context(), p); err != nil {
 		f.t.Fatal(err)
 	}

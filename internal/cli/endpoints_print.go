@@ -1,11 +1,10 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
-	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/query"
 )
 
@@ -13,7 +12,7 @@ import (
 func (d *deps) printEndpoints(all []query.Endpoint, wide bool) {
 	if !wide {
 		for _, e := range all {
-			fmt.Fprintln(d.out, "  "+e.Title(shown(e.ID)))
+			fmt.Fprintln(d.out, "  "+e.Title(brief(e.ID)))
 		}
 		return
 	}
@@ -29,11 +28,40 @@ func (d *deps) printEndpoints(all []query.Endpoint, wide bool) {
 }
 
 func (d *deps) wideRow(indent string, e query.Endpoint) []cell {
-	row := cells(indent+e.Title(shown(e.ID)), e.Cluster, cmp.Or(strings.Join(e.Addresses, ","), "-"), orDash(shown(e.Node)), orDash(shown(e.ServiceAccount)), d.howOld(e))
+	row := cells(indent+e.Title(brief(e.ID)), e.Cluster, orDash(someAddresses(e, ",")), orDash(brief(e.Node)), orDash(brief(e.ServiceAccount)), d.howOld(e))
 	if e.StaleSince != nil {
 		row[len(row)-1].tone = warn
 	}
 	return row
+}
+
+// mostAddresses is how many addresses of an endpoint are printed. Pods have no more, and network sets very many.
+const mostAddresses = 16
+
+// someAddresses are the addresses of an endpoint, the first of many.
+func someAddresses(e query.Endpoint, separator string) string {
+	if n := len(e.Addresses); n > mostAddresses {
+		return strings.Join(e.Addresses[:mostAddresses], separator) + fmt.Sprintf(" and %d more", n-mostAddresses)
+	}
+	return strings.Join(e.Addresses, separator)
+}
+
+// Bounds of what is printed of a text of another cluster: more than a name of a pod has with all that is before it, and
+// than a message has that holds a selector.
+const (
+	longestName    = 1000
+	longestMessage = 4000
+)
+
+// brief is a name that a cluster says, on one line, and no more of it than there can be in one that does not lie: a table
+// is as wide as the widest of its rows.
+func brief(name string) string { return upTo(longestName, shown(name)) }
+
+func upTo(most int, text string) string {
+	if n := utf8.RuneCountInString(text); n > most {
+		return string([]rune(text)[:most]) + fmt.Sprintf("… (%d characters)", n)
+	}
+	return text
 }
 
 // howOld is the age of what is known of an endpoint.
@@ -46,9 +74,9 @@ func (d *deps) howOld(e query.Endpoint) string {
 
 // printEndpoint prints what calicoq endpoint does.
 func (d *deps) printEndpoint(x query.Explanation, wide bool) {
-	fmt.Fprintln(d.out, x.Endpoint.Title(shown(x.Endpoint.Short())))
+	fmt.Fprintln(d.out, x.Endpoint.Title(brief(x.Endpoint.Short())))
 	if wide {
-		fmt.Fprintf(d.out, "  Cluster %s, node %s, addresses %s, %s\n", x.Endpoint.Cluster, orDash(shown(x.Endpoint.Node)), strings.Join(x.Endpoint.Addresses, ","), d.howOld(x.Endpoint))
+		fmt.Fprintf(d.out, "  Cluster %s, node %s, addresses %s, %s\n", x.Endpoint.Cluster, orDash(brief(x.Endpoint.Node)), someAddresses(x.Endpoint, ","), d.howOld(x.Endpoint))
 	}
 	d.heading("Policies", len(x.Policies))
 	for _, p := range x.Policies {
@@ -56,7 +84,7 @@ func (d *deps) printEndpoint(x query.Explanation, wide bool) {
 	}
 	d.heading("Profiles", len(x.Profiles))
 	for _, name := range x.Profiles {
-		fmt.Fprintf(d.out, "    Profile %q\n", name)
+		fmt.Fprintf(d.out, "    Profile %q\n", brief(name))
 	}
 	d.heading("Endpoint sets", len(x.EndpointSets))
 	for _, s := range x.EndpointSets {
@@ -79,14 +107,11 @@ func quoted(selector string) string { return `"` + shown(selector) + `"` }
 
 // ruleMatch says which part of a rule matches, as calicoq does.
 func ruleMatch(m query.Match, wide bool) string {
-	direction, not := "inbound", ""
-	if m.Direction == v1alpha1.PolicyTypeEgress {
-		direction = "outbound"
-	}
+	not := ""
 	if m.Not {
 		not = "!"
 	}
-	text := fmt.Sprintf("%s rule %d %s%s match", direction, m.Rule, not, m.Side)
+	text := fmt.Sprintf("%s rule %d %s%s match", bound(m.Direction), m.Rule, not, m.Side)
 	if m.Selector != "" {
 		text += "; selector " + quoted(m.Selector)
 	}
@@ -98,6 +123,9 @@ func ruleMatch(m query.Match, wide bool) string {
 	}
 	if m.Selector == "" && len(m.Nets)+len(m.NotNets) == 0 {
 		text += "; any address"
+	}
+	if m.Refused {
+		text += "; refused, and allows nothing"
 	}
 	return text + since(m.Because, wide)
 }
@@ -112,7 +140,7 @@ func since(because []query.Label, wide bool) string {
 		if l.Missing {
 			parts = append(parts, "no "+shown(l.Name))
 		} else {
-			parts = append(parts, fmt.Sprintf("%s=%s", shown(l.Name), shown(l.Value)))
+			parts = append(parts, fmt.Sprintf("%s=%s", shown(l.Name), brief(l.Value)))
 		}
 	}
 	return "; because " + strings.Join(parts, ", ")

@@ -25,6 +25,8 @@ type knownSet struct {
 	// refused is what is wrong with it, in the words of its condition; why is the same with the place in the selector.
 	refused []query.Gap
 	why     string
+	// narrow says that it should match less than everything.
+	narrow bool
 	// warnings are of what can be read, and is hardly meant so.
 	warnings []string
 }
@@ -51,7 +53,8 @@ func (d *deps) readSet(ctx context.Context, here *cluster, es *v1alpha1.Endpoint
 	for _, s := range read.Warned {
 		known.warnings = append(known.warnings, oneLine(s.Message))
 	}
-	if read.Item != nil {
+	known.narrow = len(read.Narrow) > 0
+	if len(read.Item.Selectors) > 0 {
 		known.selector = read.Item.Selectors[0]
 	}
 	return known, nil

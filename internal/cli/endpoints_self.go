@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -50,6 +51,7 @@ func (d *deps) askSelf(ctx context.Context, here *cluster, fleet contributors, e
 		group.Go(func() { d.followSelf(following, here, fleet, &expected[i], own, catalog) })
 	}
 	d.awaitListed(ctx, catalog, expected, changed)
+	group.Wait() // whom there was no time to connect to is a gap, too
 	catalog.Review()
 	a, err := query.Ask(catalog, q)
 	if err != nil {
@@ -78,7 +80,7 @@ func (d *deps) followSelf(ctx context.Context, here *cluster, fleet contributors
 
 // reachSelf connects to a cluster: a remote one by the credential at rest, and the local one by one's own.
 func (d *deps) reachSelf(ctx context.Context, here *cluster, fleet contributors, rc *v1alpha1.RemoteCluster) (*rest.Config, string, error) {
-	if isLocal(rc) {
+	if rc.IsLocal() {
 		id, err := localID(ctx, here, clusterID(rc))
 		return rest.CopyConfig(here.Config), id, err
 	}
@@ -134,11 +136,11 @@ func (d *deps) ownAddresses(ctx context.Context, here *cluster) (*endpoints.Host
 			return nil
 		},
 		"API servers": func() error {
-			slices, err := here.Kube.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=kubernetes"})
+			found, err := here.Kube.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=kubernetes"})
 			if err != nil {
 				return err
 			}
-			for _, s := range slices.Items {
+			for _, s := range found.Items {
 				for _, e := range s.Endpoints {
 					for _, text := range e.Addresses {
 						add(text)
@@ -180,13 +182,16 @@ func (d *deps) awaitListed(ctx context.Context, catalog *endpoint.Catalog, expec
 	defer progress.Stop()
 	enough := d.clock.NewTimer(lastChance)
 	defer enough.Stop()
+	var waiting []string // for; what is settled stays so
+	for i := range expected {
+		waiting = append(waiting, expected[i].Name)
+	}
 	for {
-		var waiting []string
-		for i := range expected {
-			if state, known := catalog.State(expected[i].Name); !known || unsettled(state, d.clock.Since(begun) >= lastChance) {
-				waiting = append(waiting, expected[i].Name)
-			}
-		}
+		late := d.clock.Since(begun) >= lastChance
+		waiting = slices.DeleteFunc(waiting, func(name string) bool {
+			state, known := catalog.State(name)
+			return known && !unsettled(state, late)
+		})
 		if len(waiting) == 0 {
 			return
 		}
@@ -196,7 +201,12 @@ func (d *deps) awaitListed(ctx context.Context, catalog *endpoint.Catalog, expec
 		case <-changed:
 		case <-enough.C():
 		case <-progress.C():
-			fmt.Fprintf(d.err, "listing the endpoints of %s …\n", strings.Join(waiting, ", "))
+			some := waiting[:min(len(waiting), mostNoted)]
+			more := ""
+			if len(some) < len(waiting) {
+				more = fmt.Sprintf(" and %d more", len(waiting)-len(some))
+			}
+			fmt.Fprintf(d.err, "listing the endpoints of %s%s …\n", strings.Join(some, ", "), more)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,8 +25,7 @@ made.
 
 ` + aboutAsking + `
 
--o json prints what that of hawser endpoints eval does, and set and warnings. Selector is the one that was
-evaluated.`,
+-o json prints what that of hawser endpoints eval does, and set. Selector is the one that was evaluated.`,
 		Example: `  hawser endpoints set web
   hawser endpoints set web --cluster alpha -o wide`,
 		Args:              cobra.ExactArgs(1),
@@ -44,8 +44,6 @@ evaluated.`,
 type SetEvaluated struct {
 	Evaluated
 	Set string `json:"set"`
-	// Warnings are of what can be read, and is hardly meant so.
-	Warnings []string `json:"warnings"`
 }
 
 func (d *deps) endpointsOfSet(ctx context.Context, name string, f askFlags) error {
@@ -68,15 +66,24 @@ func (d *deps) endpointsOfSet(ctx context.Context, name string, f askFlags) erro
 	if known.selector == nil {
 		return fmt.Errorf("EndpointSet %q: %s", name, known.why)
 	}
-	from, a, err := d.askEndpoints(ctx, here, f, query.Question{Selectors: []string{known.text}, Cluster: f.cluster})
+	fleet, err := d.readContributors(ctx, here)
 	if err != nil {
 		return d.unanswered(remoteFlags{}, here, err)
 	}
-	a = a.Within(es.Spec.Clusters)
+	from, a, err := d.askEndpoints(ctx, here, fleet, f, query.Question{Selectors: []string{known.text}, Cluster: f.cluster}, &es.Spec.Clusters)
+	if err != nil {
+		return d.unanswered(remoteFlags{}, here, err)
+	}
 	a.AddGaps(known.refused...)
+	if f.cluster == "" {
+		a.AddGaps(fleet.absent("EndpointSet("+name+")", es.Spec.Clusters)...)
+		if known.narrow && a.Everything() {
+			known.warnings = append(known.warnings, fmt.Sprintf("spec.selector: %s matches every endpoint that the clusters have now, in all namespaces: if that is meant, write all()", known.text))
+		}
+	}
 	switch f.output {
 	case formatJSON, formatYAML:
-		err = encode(d.out, f.output, SetEvaluated{Evaluated{answered(from, a), known.text, a.Endpoints}, name, append([]string{}, known.warnings...)})
+		err = encode(d.out, f.output, SetEvaluated{Evaluated{answered(from, a), known.text, a.Endpoints, append([]string{}, known.warnings...)}, name})
 	default:
 		fmt.Fprintf(d.out, "Endpoints in EndpointSet %q (selector %s):\n", name, quoted(known.text))
 		d.printEndpoints(a.Endpoints, f.output == formatWide)
@@ -85,5 +92,5 @@ func (d *deps) endpointsOfSet(ctx context.Context, name string, f askFlags) erro
 		return err
 	}
 	d.warn(known.warnings)
-	return d.tellGaps(a.Gaps)
+	return d.tellGaps(a.Gaps, append(slices.Clone(es.Spec.Clusters.Names), f.cluster)...)
 }

@@ -18,12 +18,10 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
-	"github.com/hawser-io/hawser/endpoint/calico"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/manager"
 )
@@ -32,14 +30,16 @@ import (
 type field struct {
 	*desk
 	namespace string
-	port      int // that the manager answers at
+	port      int              // that the manager answers at
+	proxy     *fleettest.Proxy // in front of alpha
 }
 
 func newField(t *testing.T) *field {
 	t.Helper()
-	primary := fleettest.Use(t, "primary")
+	home := homes.Take(t)
+	primary := fleettest.Use(t, home)
 	primary.Install(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml", "../../config/endpoints/rbac.yaml")
-	f := &field{desk: &desk{t: t, local: fmt.Sprintf("desk-%d", desks.Add(1)), here: asAdmin(t, "primary")}, port: freePort(t)}
+	f := &field{desk: &desk{t: t, local: fmt.Sprintf("desk-%d", desks.Add(1)), home: home, here: asAdmin(t, home)}, port: freePort(t)}
 	t.Cleanup(func() { // after the manager, which makes it again while it runs
 		f.removeClusters()
 		_ = f.here.Client.Delete(context.Background(), &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: f.local}})
@@ -58,15 +58,10 @@ func newField(t *testing.T) *field {
 	})
 	f.namespace = "shop-" + f.local
 	for _, name := range []string{"primary", "alpha"} {
-		f.make(asAdmin(t, name), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace, Labels: map[string]string{"team": "shop"}}})
+		f.make(f.admin(name), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace, Labels: map[string]string{"team": "shop"}}})
 	}
-	f.must("join", "alpha", "--remote-context", "alpha", "--capabilities", "endpoints")
-	rc := f.get("alpha")
-	before := rc.DeepCopy()
-	rc.Spec.EndpointCIDRs = []string{"10.4.0.0/16"}
-	if err := f.here.Client.Patch(t.Context(), rc, client.MergeFrom(before)); err != nil {
-		t.Fatal(err)
-	}
+	f.proxy = fleettest.Use(t, "alpha").Proxy(t)
+	f.must("join", "alpha", "--remote-context", "alpha", "--server", f.proxy.URL, "--capabilities", "endpoints", "--endpoint-cidrs", "10.4.0.0/16")
 	f.pod("primary", "front", "10.1.0.1", "app=front")
 	f.pod("alpha", "web-1", "10.4.0.1", "app=web")
 	f.pod("alpha", "web-2", "10.4.0.2", "app=web", "canary=yes")
@@ -81,6 +76,11 @@ func freePort(t *testing.T) int {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port
+}
+
+func (f *field) admin(context string) *cluster {
+	f.t.Helper()
+	return reach(f.t, f.use(context).AdminConfig())
 }
 
 // make makes an object that goes when the test ends.
@@ -102,7 +102,7 @@ func (f *field) make(there *cluster, o client.Object) {
 // pod makes a pod that runs, as far as the API server knows.
 func (f *field) pod(cluster, name, ip string, labels ...string) {
 	f.t.Helper()
-	there := asAdmin(f.t, cluster)
+	there := f.admin(cluster)
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name, Labels: map[string]string{}},
 		Spec:       corev1.PodSpec{NodeName: "node-1", Containers: []corev1.Container{{Name: "c", Image: "i"}}},
@@ -134,7 +134,11 @@ func (f *field) says(args ...string) outcome {
 	for i := range args {
 		args[i] = strings.ReplaceAll(args[i], "SHOP", f.namespace)
 	}
-	got := f.run(args...)
+	return f.named(f.run(args...))
+}
+
+func (f *field) named(got outcome) outcome {
+	f.t.Helper()
 	name := strings.NewReplacer(f.namespace, "SHOP", f.local, "HOME", f.get("alpha").Status.ClusterID, "ALPHA-ID", f.get(f.local).Status.ClusterID, "HOME-ID")
 	return outcome{name.Replace(got.Out), name.Replace(got.Err), got.Code}
 }
@@ -205,6 +209,9 @@ Endpoints matching Policy "SHOP/front" rules:
   Any address
     inbound rule 2 source match; nets 10.4.0.0/31
 `}},
+		{"a host that is not there", []string{"endpoints", "host", "nowhere", "--from", "self"}, outcome{Out: `Policies and profiles for each endpoint on host "nowhere":
+`, Err: `there is no endpoint on host nowhere in cluster "HOME": either there is no such node, or neither it nor its pods have addresses that count
+`, Code: exitFailed}},
 		{"a pod that is not there", []string{"endpoints", "explain", "SHOP/nobody", "--from", "self"}, outcome{Out: `Policies and profiles for endpoints matching "SHOP/nobody":
 `, Err: `there is no endpoint SHOP/nobody in cluster "HOME": a pod counts once it has an address, unless it uses its host's network or has ended
 `, Code: exitFailed}},
@@ -256,13 +263,16 @@ Endpoints matching Policy "SHOP/front" rules:
         "projectcalico.org/serviceaccount": "default"
       }
     }
-  ]
+  ],
+  "warnings": []
 }
 `}},
 		{"a malformed selector", []string{"endpoints", "eval", `app = "web"`}, outcome{Err: `hawser: parsing the selector at column 5: expected ==, !=, in, not in, contains, starts with or ends with after the label "app", found a single = (equality is written ==)
 app = "web"
     ^
 See ` + "`hawser endpoints eval --help`.\n", Code: exitUsage}},
+		{"a set, and a cluster that it does not select", []string{"endpoints", "set", "SHOP", "--cluster", f.local, "--from", "self"}, outcome{
+			Err: "hawser: cluster \"HOME\" is not among the clusters that it selects\n", Code: exitFailed}},
 		{"a cluster that is not there", []string{"endpoints", "eval", "all()", "--cluster", "gone"}, outcome{Err: "hawser: there is no RemoteCluster \"gone\": hawser clusters lists them\nSee `hawser endpoints eval --help`.\n", Code: exitUsage}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -280,6 +290,8 @@ See ` + "`hawser endpoints eval --help`.\n", Code: exitUsage}},
 			t.Errorf("it prints\n%s", got.Out)
 		}
 	})
+	t.Run("in every shape", func(t *testing.T) { f.askInEveryShape(t) })
+	t.Run("clusters that nobody is to ask", func(t *testing.T) { f.askBesideOthers(t) })
 	t.Run("addresses", func(t *testing.T) { f.checkAddresses(t) })
 	t.Run("sets that cannot be read", func(t *testing.T) { f.askForBrokenSets(t) })
 
@@ -297,6 +309,21 @@ See ` + "`hawser endpoints eval --help`.\n", Code: exitUsage}},
 		wantText(t, "stderr", got.Err, "The following problems were encountered connecting to the remote clusters\nwhich may have resulted in incomplete data:\n",
 			"-  RemoteCluster(alpha): addresses that other clusters have, too, as 10.4.0.1 of pod SHOP/web-1 and of pod SHOP/twin in cluster HOME\n",
 			"-  RemoteCluster(alpha): addresses outside of spec.endpointCIDRs, as 10.5.0.9 of pod SHOP/outside\n", "-  RemoteCluster(dead): connection to remote cluster failed: ")
+
+		// IPPools of another cluster do not depend on it, nor on sets that cannot be read.
+		pools := f.says("check", "addresses", "--manifests", "alpha")
+		if pools.Code != exitOK || !strings.Contains(pools.Err, "Note: not heard of, and so known by endpointCIDRs alone: dead\n") || strings.Contains(pools.Err, "-  ") {
+			t.Errorf("exit code %d of what concerns no pool: %s", pools.Code, pools.Err)
+		}
+	})
+	t.Run("what does not answer in time", func(t *testing.T) {
+		f.proxy.BlackHoleTCP()
+		defer f.proxy.Restore()
+		got := f.says("endpoints", "eval", f.scoped(`app == "web"`), "--cluster", "alpha", "--from", "self", "--timeout", "1s")
+		if got.Code != exitFailed {
+			t.Errorf("exit code %d", got.Code)
+		}
+		wantText(t, "stderr", got.Err, "-  RemoteCluster(alpha): connection to remote cluster failed: ")
 	})
 	t.Run("the manager", func(t *testing.T) { f.askTheManager(t) })
 }
@@ -327,6 +354,10 @@ func (f *field) askTheManager(t *testing.T) {
 	}
 
 	f.askForABrokenSetAsSomebody(t, viewer)
+	f.askTheManagerForTheRest(t, viewer)
+	f.askAManagerThatHasNotHeard(t, viewer)
+	f.askForWhatIsHardlyMeant(t, viewer)
+	kubelet.ended("hawser-old")
 
 	self := f.run("endpoints", "eval", strings.ReplaceAll(f.scoped(`app == "web"`), "SHOP", f.namespace), "--from", "self", "-o", "json")
 	var by Evaluated
@@ -343,8 +374,11 @@ func (f *field) askTheManager(t *testing.T) {
 	if got.Code != exitFailed || len(e.Endpoints) != 2 || !strings.Contains(got.Err, "-  Manager(hawser-1): asking pod hawser-1 at port "+strconv.Itoa(f.port)+" (does it run with --endpoints?): ") {
 		t.Errorf("exit code %d with one replica of two: %s", got.Code, got.Err)
 	}
+	if strings.Contains(got.Err, "hawser-old") {
+		t.Errorf("a pod that has ended is taken for a replica: %s", got.Err)
+	}
 	f.port = 1
-	if _, got := ask("--from", "manager"); got.Code != exitFailed || !strings.Contains(got.Err, "hawser: no manager answers: asking pod hawser-0 at port 1") || !strings.Contains(got.Err, "connection refused") {
+	if _, got := ask("--from", "manager"); got.Code != exitFailed || !strings.Contains(got.Err, "hawser: no manager answers: asking pod hawser-0 at port 1") || !strings.Contains(got.Err, "; asking pod hawser-1 at port 1 ") {
 		t.Errorf("exit code %d without a manager: %s", got.Code, got.Err)
 	}
 	if _, got := ask("--from", "auto"); !strings.Contains(got.Err, "the clusters are asked directly: no manager answers") || !strings.Contains(got.Err, "RemoteCluster(alpha): connection to remote cluster failed: ") {
@@ -355,7 +389,7 @@ func (f *field) askTheManager(t *testing.T) {
 // viewer is somebody with the roles for people who look, and for those who ask for endpoints.
 func (f *field) viewer(t *testing.T) *cluster {
 	t.Helper()
-	primary := fleettest.Use(t, "primary")
+	primary := f.use("primary")
 	primary.ServiceAccount(t, f.namespace, "looker")
 	subject := []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: f.namespace, Name: "looker"}}
 	f.make(f.here, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}, Subjects: subject,
@@ -378,47 +412,4 @@ func asPerson(person *cluster, args ...string) outcome {
 	}}
 	code := d.run(context.Background(), append([]string{"hawser"}, args...))
 	return outcome{out.String(), stderr.String(), code}
-}
-
-// checkAddresses looks at clusters whose ranges collide, and at pools of Calico.
-func (f *field) checkAddresses(t *testing.T) {
-	alpha := asAdmin(t, "alpha")
-	for _, n := range []struct {
-		there *cluster
-		cidr  string
-	}{{f.here, "10.4.7.0/24"}, {alpha, "10.4.0.0/16"}} {
-		f.make(n.there, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "ranged-" + f.local}, Spec: corev1.NodeSpec{PodCIDR: n.cidr, PodCIDRs: []string{n.cidr}}})
-	}
-	got := f.says("check", "addresses")
-	if got.Code != exitFailed {
-		t.Errorf("exit code %d with ranges that overlap", got.Code)
-	}
-	wantText(t, "the findings", got.Out, "pods of HOME and pods of alpha have the same addresses: 10.4.7.0/24", "repair: give one of the clusters other addresses",
-		"endpointCIDRs of alpha let it contribute addresses of the pods of HOME: 10.4.7.0/24",
-	)
-
-	fleettest.Use(t, "primary").Install(t, "../../endpoint/calico/testdata/ippools.projectcalico.org.yaml")
-	pool, err := calico.Write(calico.IPPools, metav1.ObjectMeta{Name: "default-" + f.local}, calico.IPPoolSpec{CIDR: "10.1.0.0/16", NATOutgoing: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.make(f.here, pool)
-	got = f.says("check", "addresses", "--manifests", f.local)
-	want := `---
-apiVersion: projectcalico.org/v3
-kind: IPPool
-metadata:
-  name: remote-alpha-10-4-0-0-16
-spec:
-  cidr: 10.4.0.0/16
-  disabled: true
-`
-	if diff := cmp.Diff(outcome{Out: want}, got); diff != "" {
-		t.Errorf("the manifests (-want +got)\n%s", diff)
-	}
-	f.make(f.here, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "projectcalico.org/v3", "kind": "IPPool", "metadata": map[string]any{"name": "remote-alpha-10-4-0-0-16"},
-		"spec": map[string]any{"cidr": "10.4.0.0/16", "disabled": true}}})
-	if got := f.says("check", "addresses"); got.Code != exitOK || strings.Contains(got.Out, "error ") {
-		t.Errorf("exit code %d after all was repaired:\n%s", got.Code, got.Out)
-	}
 }

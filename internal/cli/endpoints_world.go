@@ -1,9 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,14 +14,16 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/policy"
+	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/endpoint/query"
 )
 
 // contributors is the clusters that endpoints may be taken from.
 type contributors struct {
 	clusters []v1alpha1.RemoteCluster
-	local    policy.Local // empty where the local cluster is not in the fleet
-	name     string       // that the local cluster goes by in others
+	leaving  []v1alpha1.RemoteCluster // those that are being deleted
+	local    policy.Local             // empty where the local cluster is not in the fleet
+	name     string                   // that the local cluster goes by in others
 }
 
 // contributors reads which clusters there are. What each may contribute is for others to say.
@@ -37,17 +40,16 @@ func (d *deps) readContributors(ctx context.Context, here *cluster) (contributor
 	}
 	for _, rc := range all {
 		if !rc.DeletionTimestamp.IsZero() {
+			f.leaving = append(f.leaving, rc)
 			continue
 		}
-		if isLocal(&rc) {
+		if rc.IsLocal() {
 			f.local = policy.Local{Name: rc.Name, ID: clusterID(&rc)}
 		}
 		f.clusters = append(f.clusters, rc)
 	}
 	return f, nil
 }
-
-func isLocal(rc *v1alpha1.RemoteCluster) bool { return rc.Spec.Auth.Type == v1alpha1.AuthInCluster }
 
 // expected returns the clusters that a question is about.
 func (f contributors) expected(name string) ([]v1alpha1.RemoteCluster, error) {
@@ -60,6 +62,46 @@ func (f contributors) expected(name string) ([]v1alpha1.RemoteCluster, error) {
 		}
 	}
 	return nil, usageError("there is no RemoteCluster %q: hawser clusters lists them", name)
+}
+
+// localCluster is what the local cluster is called where it has no name in the fleet.
+const localCluster = "the local cluster"
+
+// absent are the clusters that a scope asks for and that are not there, as the condition Complete of its object has them.
+func (f contributors) absent(object string, scope v1alpha1.ClusterScope) (gaps []query.Gap) {
+	var all []publish.Cluster
+	for i := range f.clusters {
+		all = append(all, publish.Cluster{Name: f.clusters[i].Name, Labels: f.clusters[i].Labels, Local: f.clusters[i].IsLocal()})
+	}
+	for i := range f.leaving {
+		all = append(all, publish.Cluster{Name: f.leaving[i].Name, Labels: f.leaving[i].Labels, Local: f.leaving[i].IsLocal(), Gone: true})
+	}
+	absent := publish.Absent(scope, all, localCluster)
+	for _, name := range slices.Sorted(maps.Keys(absent)) {
+		g := query.Gap{Cluster: name, Reason: v1alpha1.ReasonClustersMissing, Message: absent[name]}
+		if name == localCluster {
+			g.Cluster, g.Object = "", localCluster
+		}
+		gaps = append(gaps, g)
+	}
+	if len(gaps) == 0 && !slices.ContainsFunc(all, func(c publish.Cluster) bool { return publish.Selects(scope, c.Name, c.Labels, c.Local) }) {
+		gaps = []query.Gap{{Object: object, Reason: v1alpha1.ReasonNoClusters, Message: "no cluster is selected by spec.clusters"}}
+	}
+	return gaps
+}
+
+// addLocal adds the local cluster where it is not in the fleet, by whatever name is free.
+func (f *contributors) addLocal() {
+	if f.local.Name != "" {
+		return
+	}
+	name := cmp.Or(f.name, "local")
+	for slices.ContainsFunc(f.clusters, func(rc v1alpha1.RemoteCluster) bool { return rc.Name == name }) {
+		name += "-local"
+	}
+	rc := v1alpha1.RemoteCluster{Spec: v1alpha1.RemoteClusterSpec{Auth: v1alpha1.Auth{Type: v1alpha1.AuthInCluster}}}
+	rc.Name = name
+	f.clusters = append(f.clusters, rc)
 }
 
 // world reads the policies and sets of the local cluster, by one's own rights. What may not be read, or is malformed, is
@@ -82,10 +124,10 @@ func (d *deps) world(ctx context.Context, here *cluster, f contributors) (query.
 		}
 	}
 	for i := range policies.Items {
-		plan, wrong := compilePolicy(&policies.Items[i], f.local)
+		read, wrong := readPolicy(&policies.Items[i], f.local)
 		gaps = append(gaps, wrong...)
-		if plan != nil {
-			w.Policies = append(w.Policies, plan)
+		if read.Plan != nil {
+			w.Policies = append(w.Policies, read)
 		}
 	}
 	query.SortPolicies(w.Policies)
@@ -101,32 +143,4 @@ func (d *deps) world(ctx context.Context, here *cluster, f contributors) (query.
 	}
 	slices.SortFunc(w.Sets, func(a, b query.Set) int { return strings.Compare(a.Name, b.Name) })
 	return w, gaps, nil
-}
-
-// compilePolicy reads a policy. What is wrong with it, or is more than its target can express, is a gap; the plan is nil
-// where nothing can be said of it.
-func compilePolicy(p *v1alpha1.FederatedNetworkPolicy, local policy.Local) (*policy.Plan, []query.Gap) {
-	plan, err := policy.Compile(p, local)
-	if plan == nil {
-		return nil, policyGaps(p, err, v1alpha1.ReasonSpecInvalid, ": nothing can be said of the policy")
-	}
-	const rule = ": the rule allows nothing"
-	_, refused := plan.For(&p.Spec)
-	return plan, append(policyGaps(p, err, v1alpha1.ReasonSpecInvalid, rule), policyGaps(p, refused, v1alpha1.ReasonNotExpressible, rule)...)
-}
-
-func policyGaps(p *v1alpha1.FederatedNetworkPolicy, err error, reason, so string) []query.Gap {
-	object := "FederatedNetworkPolicy(" + p.Namespace + "/" + p.Name + ")"
-	var problems policy.Problems
-	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &problems):
-		return []query.Gap{{Object: object, Reason: reason, Message: oneLine(err.Error())}}
-	}
-	var gaps []query.Gap
-	for _, problem := range problems {
-		gaps = append(gaps, query.Gap{Object: object, Reason: reason, Message: oneLine(problem.Error()) + so})
-	}
-	return gaps
 }

@@ -2,10 +2,13 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,16 +28,23 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(awstest.Run(m, fleettest.Options{Clusters: []string{"primary", "alpha", "beta"}}, "beta")) // beta plays EKS clusters, too
+	_ = flag.Set("test.parallel", strconv.Itoa(len(homes.Names()))) // they wait more than they compute; -parallel has the last word
+	clusters := append([]string{"alpha", "beta"}, homes.Names()...)
+	os.Exit(awstest.Run(m, fleettest.Options{Clusters: clusters}, "beta")) // beta plays EKS clusters, too
 }
 
-const patience = 30 * time.Second
+// patience is how long a test waits for what should take a second or two, on a machine that others use, too.
+const patience = time.Minute
+
+// homes are the local clusters of tests that run aside.
+var homes = fleettest.NewPool("primary", "second", "third")
 
 // desk is where somebody sits who runs commands: with admin rights in each cluster, and a manager that
 // runs in the primary one under the roles that we ship.
 type desk struct {
 	t     *testing.T
 	local string
+	home  string // the local cluster; empty is primary
 	here  *cluster
 	links *fleet.Links
 }
@@ -44,15 +54,29 @@ var desks atomic.Int32
 // newDesk starts a manager. Each has a local name of its own, and so a member install of its own everywhere.
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{t: t, local: fmt.Sprintf("desk-%d", desks.Add(1)), here: asAdmin(t, "primary")}
-	fleettest.Use(t, "primary").Install(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml")
+	return newDeskIn(t, "primary")
+}
+
+func newDeskIn(t *testing.T, home string) *desk {
+	t.Helper()
+	d := &desk{t: t, local: fmt.Sprintf("desk-%d", desks.Add(1)), home: home, here: asAdmin(t, home)}
+	fleettest.Use(t, home).Install(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml")
 	t.Cleanup(d.removeClusters) // while the manager still runs: cleanups run last to first
 	d.startManager()
 	return d
 }
 
+// use is a cluster by its context: primary is the local one, whatever it is called.
+func (d *desk) use(context string) *fleettest.Cluster {
+	d.t.Helper()
+	if context == "" || context == "primary" {
+		context = cmp.Or(d.home, "primary")
+	}
+	return fleettest.Use(d.t, context)
+}
+
 func (d *desk) startManager() {
-	primary := fleettest.Use(d.t, "primary")
+	primary := d.use("primary")
 	started := make(chan *fleet.Links, 1)
 	running := fleettest.Background(d.t, "the manager", func(ctx context.Context) error {
 		return manager.Run(ctx, manager.Options{
@@ -118,10 +142,7 @@ func (d *desk) runCtx(ctx context.Context, args ...string) outcome {
 	surroundings := &deps{
 		in: strings.NewReader(""), out: &out, err: &stderr, clock: clock.RealClock{},
 		connect: func(_, context string) (*cluster, error) {
-			if context == "" {
-				context = "primary"
-			}
-			return newCluster(fleettest.Use(d.t, context).AdminConfig())
+			return newCluster(d.use(context).AdminConfig())
 		},
 	}
 	code := surroundings.run(ctx, append([]string{"hawser"}, args...))

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,17 +25,19 @@ type joinFlags struct {
 	auth         string
 	renew        string
 	capabilities []string
-	server       string
-	caFile       string
-	serverName   string
-	proxyURL     string
-	lifetime     time.Duration
-	localName    string
-	timeout      time.Duration
-	dryRun       bool
-	replace      bool
-	eks          joinEKSFlags
-	oidc         joinOIDCFlags
+	// endpointCIDRs are canonical, and each there once, after validate.
+	endpointCIDRs []string
+	server        string
+	caFile        string
+	serverName    string
+	proxyURL      string
+	lifetime      time.Duration
+	localName     string
+	timeout       time.Duration
+	dryRun        bool
+	replace       bool
+	eks           joinEKSFlags
+	oidc          joinOIDCFlags
 }
 
 func newJoin(d *deps) *cobra.Command {
@@ -66,10 +70,15 @@ Ways to authenticate:
                 are exchanged at the gate there (--gate-url), or its API server trusts the
                 issuer itself (hawser trust render). It takes member controllers there
 
+With --capabilities endpoints the cluster contributes endpoints, at addresses within
+--endpoint-cidrs alone, and without these none (see hawser check addresses).
+
 --lifetime is 24h for what Hawser renews and 720h for the rest. No secret is ever printed.`,
 		Example: `  hawser join alpha --remote-context alpha-admin
   hawser join alpha --remote-context alpha-admin --dry-run
   hawser join beta --remote-context beta-admin --auth mtls --renew csr
+  # its pods and nodes are to be selected by policies of this cluster
+  hawser join alpha --remote-context alpha-admin --capabilities endpoints --endpoint-cidrs 10.4.0.0/16,198.51.100.0/28
   # the manager reaches it by another address than you do
   hawser join gamma --remote-context gamma-admin --server https://10.0.0.7:6443
   # an EKS cluster, where you are an admin by your own AWS credentials
@@ -90,6 +99,7 @@ Ways to authenticate:
 	flags.StringVar(&f.auth, "auth", "", "way to authenticate: bearerToken, mtls, kubeconfig, eks or oidc (default: as it is, bearerToken for a new cluster)")
 	flags.StringVar(&f.renew, "renew", "", "with --auth mtls: csr or watch (default: csr if the member controllers run there)")
 	flags.StringSliceVar(&f.capabilities, "capabilities", nil, "what the connection is for: connect (always), endpoints")
+	flags.StringSliceVar(&f.endpointCIDRs, "endpoint-cidrs", nil, "with capability endpoints: the only addresses that the cluster may contribute, such as 10.4.0.0/16; may be repeated, and '' is none (default: as they are)")
 	flags.StringVar(&f.server, "server", "", "address by which the manager reaches the remote cluster (default: that of the context)")
 	flags.StringVar(&f.caFile, "ca-file", "", "file with the CA of that address, PEM (default: that of the context)")
 	flags.StringVar(&f.serverName, "tls-server-name", "", "name in the server's certificate, where it is not the host of the address")
@@ -107,6 +117,7 @@ Ways to authenticate:
 	fixed("auth", "bearerToken", "mtls", "kubeconfig", "eks", "oidc")
 	fixed("renew", "csr", "watch")
 	fixed("capabilities", "connect", "endpoints")
+	_ = cmd.RegisterFlagCompletionFunc("endpoint-cidrs", cobra.NoFileCompletions)
 	return cmd
 }
 
@@ -131,6 +142,24 @@ func (f *joinFlags) validate(name string) error {
 	case f.server != "" && !strings.HasPrefix(f.server, "https://"):
 		return usageError("--server %q: it must be https:// with a host", f.server)
 	}
+	return f.validateRanges()
+}
+
+// validateRanges refuses what is no range, as an API server would, and what is hardly meant as it is written.
+func (f *joinFlags) validateRanges() error {
+	var all []string
+	for _, text := range f.endpointCIDRs {
+		p, err := netip.ParsePrefix(strings.TrimSpace(text))
+		switch {
+		case err != nil || p.Addr().Is4In6():
+			return usageError("--endpoint-cidrs %q: it must be a range of addresses, such as 10.4.0.0/16", text)
+		case p != p.Masked():
+			return usageError("--endpoint-cidrs %q: the range of that length begins at %s: write %s, or a longer prefix", text, p.Masked().Addr(), p.Masked())
+		case !slices.Contains(all, p.String()):
+			all = append(all, p.String())
+		}
+	}
+	f.endpointCIDRs = all
 	return nil
 }
 

@@ -58,8 +58,8 @@ func openGate(t *testing.T, c *fleettest.Cluster) (url, caFile string) {
 }
 
 func TestJoinOIDCThroughAGateMovesAndComesBack(t *testing.T) {
+	d := newDeskIn(t, homes.Take(t))
 	there, beta := installControllers(t, "beta"), fleettest.Use(t, "beta")
-	d := newDesk(t)
 	before := d.run("join", "prod", "--remote-context", "beta", "--auth", "oidc", "--gate-url", "https://127.0.0.1:1/token")
 	if before.Code == exitOK || !strings.Contains(before.Err, "they do not run there") {
 		t.Errorf("without controllers: exit code %d: %s", before.Code, before.Err)

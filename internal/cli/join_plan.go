@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,6 +77,9 @@ func (j *joining) prepare(ctx context.Context) error {
 	}
 	if err := errors.Join(j.refuseEKSFlags(j.auth.Type), j.refuseOIDCFlags(j.auth.Type)); err != nil {
 		return err
+	}
+	if len(j.flags.endpointCIDRs) > 0 && !slices.Contains(j.capabilities(), v1alpha1.CapabilityEndpoints) {
+		return usageError("--endpoint-cidrs is only for clusters with the capability: add --capabilities endpoints")
 	}
 	j.lifetime = j.flags.lifetime
 	if j.lifetime == 0 {

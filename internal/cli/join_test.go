@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,8 +22,8 @@ func (d *desk) memberNamespace(remote string) error {
 
 func TestJoinDryRunPrintsEverythingAndChangesNothing(t *testing.T) {
 	d := newDesk(t)
-	got := d.must("join", "alpha", "--remote-context", "alpha", "--dry-run")
-	wantText(t, "the plan", got.Out,
+	got := d.must("join", "alpha", "--remote-context", "alpha", "--dry-run", "--capabilities", "endpoints", "--endpoint-cidrs", "10.4.0.0/16")
+	wantText(t, "the plan", got.Out, "  endpointCIDRs:\n  - 10.4.0.0/16\n",
 		"# In the remote cluster ", "kind: ValidatingAdmissionPolicy\n", "name: hawser-from-"+d.local+"\n",
 		"# In the local cluster \""+d.local+"\".", "bearerToken: '[redacted]'", "kind: RemoteCluster\n", "clusterID: ")
 	if err := d.memberNamespace("alpha"); !apierrors.IsNotFound(err) {
@@ -34,8 +35,8 @@ func TestJoinDryRunPrintsEverythingAndChangesNothing(t *testing.T) {
 }
 
 func TestJoinCanBeRepeatedAndUndone(t *testing.T) {
-	d := newDesk(t)
-	first := d.must("join", "alpha", "--remote-context", "alpha", "--capabilities", "endpoints")
+	d := newDeskIn(t, homes.Take(t))
+	first := d.must("join", "alpha", "--remote-context", "alpha", "--capabilities", "endpoints", "--endpoint-cidrs", "10.4.0.0/16", "--endpoint-cidrs", "fd04::/64,10.4.0.0/16")
 	wantText(t, "the first join", first.Out,
 		`created  Namespace "hawser-from-`+d.local+`"`, `created  ServiceAccount "hawser" in namespace "hawser-from-`+d.local+`"`,
 		`created  Secret "hawser-cluster-alpha" in namespace "hawser"`, `created  RemoteCluster "alpha"`, `cluster "alpha" is Ready`)
@@ -52,6 +53,19 @@ func TestJoinCanBeRepeatedAndUndone(t *testing.T) {
 
 	second := d.must("join", "alpha", "--remote-context", "alpha")
 	wantText(t, "the second join", second.Out, "In the remote cluster: nothing to change\nIn the local cluster: nothing to change\n")
+	if got := d.get("alpha").Spec.EndpointCIDRs; !slices.Equal(got, []string{"10.4.0.0/16", "fd04::/64"}) {
+		t.Errorf("after it, endpointCIDRs are %q", got)
+	}
+	other := d.must("join", "alpha", "--remote-context", "alpha", "--endpoint-cidrs", "10.5.0.0/16")
+	wantText(t, "a join with another range", other.Out, `changed  RemoteCluster "alpha" (endpointCIDRs)`)
+	d.must("join", "alpha", "--remote-context", "alpha", "--endpoint-cidrs", "")
+	if got := d.get("alpha").Spec.EndpointCIDRs; len(got) > 0 {
+		t.Errorf("after a join with none, endpointCIDRs are %q", got)
+	}
+	bare := d.run("join", "alpha", "--remote-context", "alpha", "--capabilities", "connect", "--endpoint-cidrs", "10.4.0.0/16")
+	if bare.Code != exitUsage || !strings.Contains(bare.Err, "--endpoint-cidrs is only for clusters with the capability: add --capabilities endpoints") {
+		t.Errorf("ranges without the capability: %d %s", bare.Code, bare.Err)
+	}
 
 	narrower := d.must("join", "alpha", "--remote-context", "alpha", "--capabilities", "connect")
 	wantText(t, "a narrower join", narrower.Out, `deleted  ClusterRoleBinding "hawser-endpoints-from-`+d.local+`"`, `changed  RemoteCluster "alpha" (capabilities)`)
@@ -73,7 +87,7 @@ func TestJoinCanBeRepeatedAndUndone(t *testing.T) {
 }
 
 func TestJoinRepairsADeadCredential(t *testing.T) {
-	d := newDesk(t)
+	d := newDeskIn(t, homes.Take(t))
 	d.must("join", "alpha", "--remote-context", "alpha")
 	before := d.secret("hawser-cluster-alpha")
 	d.must("revoke", "alpha")

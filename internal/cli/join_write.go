@@ -135,6 +135,9 @@ func (j *joining) remoteCluster(now *v1alpha1.RemoteCluster) *v1alpha1.RemoteClu
 	delete(rc.Annotations, v1alpha1.RevokedAnnotation)
 	spec := &rc.Spec
 	spec.Auth, spec.ClusterID, spec.Capabilities, spec.Disabled = j.auth, j.clusterID, j.capabilities(), false
+	if j.given("endpoint-cidrs") {
+		spec.EndpointCIDRs = j.flags.endpointCIDRs
+	}
 	spec.Server, spec.CAData, spec.TLSServerName, spec.ProxyURL = "", "", "", ""
 	if j.auth.Type != v1alpha1.AuthKubeconfig { // which brings its own
 		spec.Server, spec.TLSServerName, spec.ProxyURL = j.endpoint.Server, j.endpoint.TLSServerName, j.endpoint.ProxyURL

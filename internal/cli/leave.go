@@ -156,7 +156,7 @@ func (l *leaving) removeThere(ctx context.Context, report install.Report) error 
 	var other *v1alpha1.RemoteCluster
 	trusted := false // another RemoteCluster goes by the trust that join made
 	for i, rc := range all.Items {
-		if rc.Name != l.name && rc.Spec.Auth.Type != v1alpha1.AuthInCluster && clusterID(&rc) == id {
+		if rc.Name != l.name && !rc.IsLocal() && clusterID(&rc) == id {
 			other, trusted = &all.Items[i], trusted || rc.Spec.Auth.Type == v1alpha1.AuthOIDC
 		}
 	}
@@ -208,7 +208,7 @@ func (l *leaving) prepare(ctx context.Context) error {
 	default:
 		return explainMissingKind(fmt.Errorf("reading RemoteCluster %q: %w", l.name, err))
 	}
-	if l.rc != nil && l.rc.Spec.Auth.Type == v1alpha1.AuthInCluster {
+	if l.rc != nil && l.rc.IsLocal() {
 		return fmt.Errorf("it is the local cluster, which a manager puts into its own fleet: start that with --management-only")
 	}
 	if l.entry, err = l.d.entryToLeave(ctx, l.here, l.rc, l.local, l.flags.entry); err != nil {

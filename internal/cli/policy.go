@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint"
 	"github.com/hawser-io/hawser/endpoint/query"
 )
 
@@ -33,7 +35,9 @@ func newPolicyExplain(d *deps) *cobra.Command {
 		Long: `Print which pods of the local cluster a FederatedNetworkPolicy is for, and which endpoints of all
 clusters its rules match, selector by selector: an endpoint that both the selector and the notSelector of
 a rule match is taken away ("!source match"). -o wide also prints addresses, and the labels that each
-selector looks at. A rule that cannot be read is told on stderr, and allows nothing.
+selector looks at. A rule that cannot be read is told on stderr, and allows nothing; one that the target of
+the policy cannot express is marked as refused, too. Rules are counted from 1, and fields from 0: inbound
+rule 1 is spec.ingress[0]. What matches nothing is a warning.
 
 -n is the namespace of the policy here; that of Hawser is --hawser-namespace.
 
@@ -41,7 +45,8 @@ selector looks at. A rule that cannot be read is told on stderr, and allows noth
 
 -o json prints {from, clusters, gaps, policy: {namespace, name, selector, types, appliesTo: [endpoint and
 because], matches: [endpoint and rules: [{policy, direction, rule, side, not, selector, nets, notNets,
-because}]], anyAddress: [{…}]}, warnings}. Fields are only ever added.`,
+refused, because}]], anyAddress: [{…}], refused: [{direction, rule, field, reason, message}]}, warnings}.
+Fields are only ever added.`,
 		Example: `  hawser policy explain web -n shop
   hawser policy explain shop/web -o wide
   hawser policy explain shop/web --cluster alpha -o json`,
@@ -96,23 +101,26 @@ func (d *deps) explainPolicy(ctx context.Context, namespace, name string, f askF
 	if err != nil {
 		return d.unanswered(remoteFlags{}, here, err)
 	}
-	plan, wrong := compilePolicy(&p, fleet.local)
-	if plan == nil {
+	read, wrong := readPolicy(&p, fleet.local)
+	if read.Plan == nil {
 		return d.tellGaps(wrong)
-	}
-	from, a, err := d.askEndpoints(ctx, here, f, query.Question{Selectors: query.Selectors(plan), Cluster: f.cluster})
-	if err != nil {
-		return d.unanswered(remoteFlags{}, here, err)
 	}
 	scope := p.Spec.Clusters
 	scope.Local = true // where the pods are that it is for
-	a = a.Within(scope)
-	a.AddGaps(wrong...)
-	x := query.ExplainPolicy(plan, a)
-	warnings := []string{}
-	for _, w := range plan.Warnings {
-		warnings = append(warnings, oneLine(w.Error()))
+	from, a, err := d.askEndpoints(ctx, here, fleet, f, query.Question{Selectors: query.Selectors(read.Plan), Cluster: f.cluster}, &scope)
+	if err != nil {
+		return d.unanswered(remoteFlags{}, here, err)
 	}
+	a.AddGaps(wrong...)
+	if f.cluster == "" {
+		a.AddGaps(slices.DeleteFunc(fleet.absent(policyTitle(&p), p.Spec.Clusters), func(g query.Gap) bool { return g.Object == localCluster })...)
+	}
+	if fleet.local.Name == "" { // whether peers are looked for there, or not
+		a.AddGaps(query.Gap{Object: localCluster, Reason: endpoint.ReasonNotConnected,
+			Message: "it is not in the fleet, and so has no endpoints: which pods the policy is for cannot be told"})
+	}
+	x := query.ExplainPolicy(read, a)
+	warnings := policyWarnings(read, a)
 	switch f.output {
 	case formatJSON, formatYAML:
 		err = encode(d.out, f.output, PolicyExplained{answered(from, a), x, warnings})
@@ -122,8 +130,23 @@ func (d *deps) explainPolicy(ctx context.Context, namespace, name string, f askF
 	if err != nil {
 		return err
 	}
+	if f.cluster != "" && fleet.local.Name != "" && f.cluster != fleet.local.Name {
+		fmt.Fprintf(d.err, "Note: the pods that the policy is for are in the local cluster, which --cluster %s leaves out\n", f.cluster)
+	}
 	d.warn(warnings)
-	return d.tellGaps(a.Gaps)
+	return d.tellGaps(a.Gaps, append(slices.Clone(scope.Names), f.cluster)...)
+}
+
+// policyWarnings are of what can be read, and is hardly meant so: by itself, or by what there is.
+func policyWarnings(p query.Policy, a query.Answer) []string {
+	warnings := []string{}
+	for _, w := range p.Warnings {
+		warnings = append(warnings, numbered(w.Field)+": "+oneLine(w.Cause.Error()))
+	}
+	for _, u := range a.Unmatched(p.Clusters, p.Sought) {
+		warnings = append(warnings, fmt.Sprintf("%s: %s matches nothing that there is in %s now: is it meant so?", numbered(u.Field), u.Selector, u.Where))
+	}
+	return warnings
 }
 
 // printPolicy prints what calicoq policy does.
@@ -131,13 +154,13 @@ func (d *deps) printPolicy(x query.PolicyExplanation, wide bool) {
 	name := x.Namespace + "/" + x.Name
 	fmt.Fprintf(d.out, "Policy %q applies to these endpoints:\n", name)
 	for _, to := range x.AppliesTo {
-		fmt.Fprintf(d.out, "  %s; selector %s%s\n", to.Title(shown(to.ID)), quoted(x.Selector), since(to.Because, wide))
+		fmt.Fprintf(d.out, "  %s; selector %s%s\n", to.Title(brief(to.ID)), quoted(x.Selector), since(to.Because, wide))
 	}
 	fmt.Fprintf(d.out, "\nEndpoints matching Policy %q rules:\n", name)
 	for _, e := range x.Matches {
-		line := "  " + e.Title(shown(e.ID))
+		line := "  " + e.Title(brief(e.ID))
 		if wide {
-			line += " (" + strings.Join(e.Addresses, ", ") + "; " + d.howOld(e.Endpoint) + ")"
+			line += " (" + someAddresses(e.Endpoint, ", ") + "; " + d.howOld(e.Endpoint) + ")"
 		}
 		fmt.Fprintln(d.out, line)
 		for _, m := range e.Rules {

@@ -38,12 +38,13 @@ func knows(t *testing.T, config *rest.Config) bool {
 }
 
 func TestRevokeKillsEveryToken(t *testing.T) {
+	t.Parallel()
 	for how, args := range map[string][]string{
 		"by the connection's own right": nil,
 		"by the person's right":         {"--remote-context", "alpha"},
 	} {
 		t.Run(how, func(t *testing.T) {
-			d := newDesk(t)
+			d := newDeskIn(t, homes.Take(t))
 			alpha := fleettest.Use(t, "alpha")
 			d.must("join", "alpha", "--remote-context", "alpha")
 			stolen := alpha.TokenConfig(string(d.secret("hawser-cluster-alpha").Data[v1alpha1.BearerTokenKey]))
@@ -77,12 +78,13 @@ func mintAs(t *testing.T, config *rest.Config, namespace string) string {
 }
 
 func TestRevokeTakesARightsFromACertificate(t *testing.T) {
+	t.Parallel()
 	for how, args := range map[string][]string{
 		"by the connection's own right": nil,
 		"by the person's right":         {"--remote-context", "alpha"},
 	} {
 		t.Run(how, func(t *testing.T) {
-			d := newDesk(t)
+			d := newDeskIn(t, homes.Take(t))
 			d.must("join", "alpha", "--remote-context", "alpha", "--auth", "mtls", "--renew", "watch")
 			data := d.secret("hawser-cluster-alpha").Data
 			config := fleettest.Use(t, "alpha").AnonymousConfig()
@@ -113,7 +115,7 @@ func TestRevokeTakesARightsFromACertificate(t *testing.T) {
 }
 
 func TestLeaveWhenTheRemoteClusterIsGone(t *testing.T) {
-	d := newDesk(t)
+	d := newDeskIn(t, homes.Take(t))
 	proxy := fleettest.Use(t, "alpha").Proxy(t)
 	d.must("join", "alpha", "--remote-context", "alpha", "--server", proxy.URL)
 	proxy.Cut()
@@ -132,7 +134,7 @@ func TestLeaveWhenTheRemoteClusterIsGone(t *testing.T) {
 }
 
 func TestCommandsSayThatNoManagerRuns(t *testing.T) {
-	d := newDesk(t)
+	d := newDeskIn(t, homes.Take(t))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	d.links.Close() // the manager goes on, deaf

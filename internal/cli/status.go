@@ -22,19 +22,21 @@ func newStatus(d *deps) *cobra.Command {
 		GroupID: groupLook,
 		Short:   "Show the whole fleet on one screen: what runs, what works, what expires, what is missing",
 		Long: `Show the whole fleet on one screen: which processes run, who leads and which replica owns what, the
-clusters, credentials by the time that is left to them, AccessRequests, and what this cluster itself
-lets in: its AccessGrants and TrustedIssuers. It asks the local cluster only, with the rights of role
+clusters, credentials by the time that is left to them, EndpointSets and FederatedNetworkPolicies,
+AccessRequests, and what this cluster itself lets in: its AccessGrants and TrustedIssuers. It asks the local cluster only, with the rights of role
 hawser-viewer.
 
 Each gap is named on stderr with its age, and the exit code is then 1: a cluster that is not Ready, or
-has a condition that is False all the same (a credential that could not be renewed or put in use), a request, grant or issuer that is not, a manager that does not renew its Lease, a kind that you may not
-list. A grant that has ended by itself is none. Long lists are cut: --all shows them whole.
+has a condition that is False all the same (a credential that could not be renewed or put in use), a set,
+policy, request, grant or issuer that is not, a manager that does not renew its Lease, or runs without
+--endpoints where there are sets and policies, a kind that you may not list. A grant that has ended by itself is none. Long lists are cut: --all shows them whole.
 
 -o json prints one object with the fields at, local {name, defaultCluster, version}, processes [{kind,
 state, holder, seenAt, ready, wanted, replicas [{name, state, seenAt, clusters, leaving}]}], clusters (as
 hawser clusters -o json, and owner), credentials [{kind, namespace, name, subject, expiresAt, renewedAt,
-fresh, reason}], accessRequests, accessGrants, trustedIssuers, and gaps [{kind, namespace, name, reason,
-message, since}]. Lists are whole, and null where the kind is not installed or may not be listed. Fields
+fresh, reason}], endpointSets and federatedNetworkPolicies [{namespace, name, ready, reason, message,
+endpoints, addresses}], accessRequests, accessGrants, trustedIssuers, and gaps [{kind, namespace, name,
+reason, message, since}]. Lists are whole, and null where the kind is not installed or may not be listed. Fields
 are only ever added.`,
 		Example: `  hawser status
   hawser status --watch

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -30,6 +31,9 @@ func TestStatusOfARealFleet(t *testing.T) {
 	primary := fleettest.Use(t, "primary")
 	primary.Install(t, "../../config/crd/*.yaml", "../../config/rbac/*.yaml")
 	d := &desk{t: t, local: fmt.Sprintf("desk-%d", desks.Add(1)), here: asAdmin(t, "primary")}
+	t.Cleanup(func() { // what is left of it says that it does not run, where managers of other tests do, which take none
+		_ = d.here.Client.Delete(context.Background(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: manager.LeaderLease}})
+	})
 	running := fleettest.Background(t, "the manager", func(ctx context.Context) error {
 		return manager.Run(ctx, manager.Options{
 			ClusterName: d.local, ManagementOnly: true, LeaderElect: true, ProbeInterval: time.Second, MetricsAddr: "0", ProbeAddr: "0",
@@ -81,7 +85,7 @@ func TestStatusOfARealFleet(t *testing.T) {
 	if len(s.Credentials) != 1 || s.Credentials[0].Name != "alpha" || s.Credentials[0].ExpiresAt == nil || s.Credentials[0].Fresh != "True" {
 		t.Errorf("the credential of alpha is shown as %+v", s.Credentials)
 	}
-	if s.AccessRequests == nil || s.AccessGrants == nil || s.TrustedIssuers == nil {
+	if s.AccessRequests == nil || s.AccessGrants == nil || s.TrustedIssuers == nil || s.EndpointSets == nil || s.FederatedNetworkPolicies == nil {
 		t.Errorf("kinds that are installed are passed over: %+v", s)
 	}
 	later, _ := statusAs(t, viewer, clocktesting.NewFakeClock(time.Now().Add(10*time.Minute)))

@@ -29,7 +29,7 @@ func (d *deps) gatherStatus(ctx context.Context, c client.Reader) (*Status, erro
 		return nil, err
 	}
 	r.s.Local = StatusLocal{Name: id.Name, DefaultCluster: id.Default, Version: id.Version}
-	for _, read := range []func(context.Context, identity) error{r.clusters, r.requests, r.grants, r.issuers, r.processes} {
+	for _, read := range []func(context.Context, identity) error{r.clusters, r.sets, r.policies, r.requests, r.grants, r.issuers, r.processes, r.unfollowed} {
 		if err := read(ctx, id); err != nil {
 			return nil, err
 		}
@@ -63,7 +63,7 @@ func (r *statusReader) list(ctx context.Context, kind string, into client.Object
 		return false, nil
 	}
 	if err := r.note(kind, err); err != nil {
-		return false, fmt.Errorf("listing %ss: %w", kind, err)
+		return false, fmt.Errorf("listing each %s: %w", kind, err)
 	}
 	return false, nil
 }
@@ -219,7 +219,7 @@ func (r *statusReader) order() {
 		}
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	causes := []string{"Process", "RemoteCluster", "AccessRequest", "AccessGrant", "TrustedIssuer"} // what causes other gaps comes first
+	causes := []string{"Process", "RemoteCluster", "EndpointSet", "FederatedNetworkPolicy", "AccessRequest", "AccessGrant", "TrustedIssuer"} // what causes other gaps comes first
 	rank := func(g Gap) int {
 		if i := slices.Index(causes, g.Kind); i >= 0 {
 			return i

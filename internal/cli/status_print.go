@@ -19,6 +19,8 @@ func (d *deps) printStatus(s *Status, all bool) {
 	d.printReplicas(s)
 	d.printClusters(s, all)
 	d.printCredentials(s, all)
+	d.printFederated(s.EndpointSets, setsTitle, all)
+	d.printFederated(s.FederatedNetworkPolicies, policiesTitle, all)
 	d.printRequests(s, all)
 	d.printGrants(s, all)
 	d.printIssuers(s, all)

@@ -27,9 +27,17 @@ const (
 	shardsConfigMap       = "hawser-shards"
 )
 
-// leaseFresh is how old a Lease may be. Leases are good for fifteen seconds at most; the rest is for clocks
-// that differ, since the time in a Lease is its holder's.
-const leaseFresh = time.Minute
+// leaseSkew is how much older than it is good for a Lease may be: the time in it is that of its holder's clock.
+const leaseSkew = 15 * time.Second
+
+// leaseFresh is how old a Lease may be before its holder is taken to be away.
+func leaseFresh(lease *coordinationv1.Lease) time.Duration {
+	good := 15 * time.Second // which managers ask for
+	if seconds := lease.Spec.LeaseDurationSeconds; seconds != nil && *seconds > 0 {
+		good = time.Duration(*seconds) * time.Second
+	}
+	return good + leaseSkew
+}
 
 // processes tells what runs in this cluster, by Leases and by the chart's Deployments. A gate holds no Lease.
 func (r *statusReader) processes(ctx context.Context, id identity) error {
@@ -121,7 +129,7 @@ func (r *statusReader) heldBy(lease *coordinationv1.Lease) (state, holder string
 	switch {
 	case holder == "":
 		state = stateStopped
-	case seen == nil || r.s.At.Sub(seen.Time) > leaseFresh:
+	case seen == nil || r.s.At.Sub(seen.Time) > leaseFresh(lease):
 		state = stateStale
 	default:
 		state = stateRunning

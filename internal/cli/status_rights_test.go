@@ -33,6 +33,10 @@ func (r halfBlind) List(ctx context.Context, into client.ObjectList, opts ...cli
 		return apierrors.NewForbidden(schema.GroupResource{Group: "hawser.io", Resource: "accessrequests"}, "", nil)
 	case *v1alpha1.TrustedIssuerList:
 		return &meta.NoKindMatchError{GroupKind: schema.GroupKind{Group: "hawser.io", Kind: "TrustedIssuer"}}
+	case *v1alpha1.EndpointSetList:
+		return &meta.NoKindMatchError{GroupKind: schema.GroupKind{Group: "hawser.io", Kind: "EndpointSet"}}
+	case *v1alpha1.FederatedNetworkPolicyList:
+		return apierrors.NewNotFound(schema.GroupResource{Group: "hawser.io", Resource: "federatednetworkpolicies"}, "")
 	}
 	return r.Reader.List(ctx, into, opts...)
 }
@@ -56,8 +60,8 @@ func TestStatusShowsWhatMayBeRead(t *testing.T) {
 	if diff := cmp.Diff(want, missing); diff != "" {
 		t.Errorf("gaps (-want +got)\n%s", diff)
 	}
-	if len(s.Clusters) != 1 || s.AccessRequests != nil || s.AccessGrants == nil || s.TrustedIssuers != nil {
-		t.Errorf("want the cluster, no grants, and nothing said of requests and issuers, got %+v", s)
+	if len(s.Clusters) != 1 || s.AccessRequests != nil || s.AccessGrants == nil || s.TrustedIssuers != nil || s.EndpointSets != nil || s.FederatedNetworkPolicies != nil {
+		t.Errorf("want the cluster, no grants, and nothing said of requests, issuers, sets and policies, got %+v", s)
 	}
 	if gate := s.Processes[2]; gate.State != stateUnknown {
 		t.Errorf("the gate is %s, which nobody can tell", gate.State)

@@ -18,10 +18,12 @@ type Status struct {
 	Clusters []ClusterStatus `json:"clusters"`
 	// Credentials of connections, and those which AccessRequests handed out: the first to expire comes first,
 	// and those that never do come last.
-	Credentials    []CredentialStatus `json:"credentials"`
-	AccessRequests []RequestStatus    `json:"accessRequests"`
-	AccessGrants   []GrantStatus      `json:"accessGrants"`
-	TrustedIssuers []IssuerStatus     `json:"trustedIssuers"`
+	Credentials              []CredentialStatus `json:"credentials"`
+	EndpointSets             []FederationStatus `json:"endpointSets"`
+	FederatedNetworkPolicies []FederationStatus `json:"federatedNetworkPolicies"`
+	AccessRequests           []RequestStatus    `json:"accessRequests"`
+	AccessGrants             []GrantStatus      `json:"accessGrants"`
+	TrustedIssuers           []IssuerStatus     `json:"trustedIssuers"`
 	// Gaps is empty where nothing is missing.
 	Gaps []Gap `json:"gaps"`
 }

@@ -28,6 +28,25 @@ func lease(name, holder string, ago time.Duration) *coordinationv1.Lease {
 	}
 }
 
+func goodFor(l *coordinationv1.Lease, seconds int32) *coordinationv1.Lease {
+	l.Spec.LeaseDurationSeconds = &seconds
+	return l
+}
+
+// running is the manager's Deployment, with arguments.
+func running(args ...string) *appsv1.Deployment {
+	d := deployment("hawser", 1, 1)
+	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "hawser", Args: args}}
+	return d
+}
+
+// writtenSet is an EndpointSet that says that all is well, as it stays where nobody follows.
+func writtenSet() *v1alpha1.EndpointSet {
+	return &v1alpha1.EndpointSet{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Status: v1alpha1.FederationStatus{
+		Conditions: []metav1.Condition{{Type: v1alpha1.Ready, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonWritten}},
+	}}
+}
+
 func deployment(name string, ready, wanted int32) *appsv1.Deployment {
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: name},
@@ -57,6 +76,17 @@ func wholeFleet() []client.Object {
 		lease(manager.LeaderLease, "hawser-0_f3a1", 3*time.Second), lease("hawser-shard-hawser-0", "hawser-0_f3a1", 2*time.Second), shards("hawser-shard-hawser-0"),
 		lease(v1alpha1.MemberControllersLease, "", 2*time.Hour),
 		deployment("hawser", 2, 2), deployment(v1alpha1.GateServiceAccount, 1, 2),
+		&v1alpha1.EndpointSet{
+			ObjectMeta: metav1.ObjectMeta{Name: "web"},
+			Status:     v1alpha1.FederationStatus{Conditions: condition(metav1.ConditionTrue, v1alpha1.ReasonWritten, "written"), Endpoints: 7, Addresses: 14},
+		},
+		&v1alpha1.EndpointSet{ObjectMeta: metav1.ObjectMeta{Name: "young"}},
+		&v1alpha1.FederatedNetworkPolicy{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "front"},
+			Status: v1alpha1.FederationStatus{
+				Conditions: condition(metav1.ConditionFalse, v1alpha1.ReasonOutputsRefused, "the API server refuses\nNetworkPolicy"), Endpoints: 3, Addresses: 3,
+			},
+		},
 		&v1alpha1.AccessRequest{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "deploy"},
 			Spec:       v1alpha1.AccessRequestSpec{ClusterRef: v1alpha1.ClusterRef{Name: "alpha"}, Grant: "deployers", Output: v1alpha1.AccessOutput{Format: v1alpha1.OutputKubeconfig}},
@@ -118,6 +148,15 @@ in 4m     AccessRequest   team-a/deploy   -         Written     sa-of-deploy
 in 11h    RemoteCluster   alpha           60m ago   NotProbed   sa-of-alpha
 never     RemoteCluster   primary         -         NotProbed   sa
 
+2 endpoint sets
+NAME    READY     ENDPOINTS   ADDRESSES   REASON
+young   Unknown   0           0           NotProbed
+web     True      7           14          Written
+
+1 federated network policy
+NAME         READY   ENDPOINTS   ADDRESSES   REASON
+shop/front   False   3           3           OutputsRefused
+
 2 access requests
 NAME            READY     CLUSTER   GRANT       FORMAT       REASON
 team-b/deploy   Unknown   beta      deployers   argocd       NotProbed
@@ -135,6 +174,8 @@ hub    False   hub:     1      20m ago   -      WrongAudience 5m ago   KeysFetch
 		Err: `gap: Process "memberControllers": stopped for 120m: no replica of the member controllers runs: nobody carries out AccessGrants, fetches the keys of TrustedIssuers or approves certificates
 gap: RemoteCluster "beta": Timeout for 60s: Reachable: no answer within 10s
 gap: RemoteCluster "beta": Unowned: no replica of the manager has it now
+gap: EndpointSet "young": NotProbed: nobody has reported on it: does its controller run?
+gap: FederatedNetworkPolicy "shop/front": OutputsRefused for 3h: the API server refuses NetworkPolicy
 gap: AccessRequest "team-b/deploy": NotProbed: nobody has reported on it: does its controller run?
 gap: TrustedIssuer "hub": KeysFetchFailed for 3h: fetching keys: no answer in time
 `,
@@ -178,7 +219,25 @@ func TestStatusFindsWhatDoesNotRun(t *testing.T) {
 			[]client.Object{managerConfigMap(), lease(manager.LeaderLease, "", time.Hour)}, stateStopped,
 			`gap: Process "manager": stopped for 60m: no replica of the manager runs: ` + stale,
 		},
-		"a manager that runs":                   {[]client.Object{managerConfigMap(), lease(manager.LeaderLease, "hawser-0_a", 20*time.Second)}, stateRunning, ""},
+		"a manager that runs": {[]client.Object{managerConfigMap(), lease(manager.LeaderLease, "hawser-0_a", 20*time.Second)}, stateRunning, ""},
+		"a manager that was killed a moment ago": {
+			[]client.Object{managerConfigMap(), lease(manager.LeaderLease, "hawser-0_a", 45*time.Second)}, stateStale,
+			`gap: Process "manager": stale for 45s: the manager of hawser-0 has stopped renewing its Lease: ` + stale,
+		},
+		"a manager whose Lease is good for longer": {[]client.Object{managerConfigMap(), goodFor(lease(manager.LeaderLease, "hawser-0_a", 45*time.Second), 60)}, stateRunning, ""},
+		"a manager without endpoints, and nothing that asks for them": {
+			[]client.Object{managerConfigMap(), lease(manager.LeaderLease, "hawser-0_a", time.Second), running("manager")}, stateRunning, "",
+		},
+		"a manager without endpoints, and a set": {
+			[]client.Object{managerConfigMap(), lease(manager.LeaderLease, "hawser-0_a", time.Second), running("manager", "--endpoints=false"), writtenSet()}, stateRunning,
+			`gap: Process "manager": WithoutEndpoints: the manager runs without --endpoints: what was made of EndpointSets, FederatedNetworkPolicies and Services stays as it was last, and nobody follows`,
+		},
+		"a manager with endpoints, and a set": {
+			[]client.Object{managerConfigMap(), lease(manager.LeaderLease, "hawser-0_a", time.Second), running("manager", "--endpoints"), writtenSet()}, stateRunning, "",
+		},
+		"a manager of whose arguments nobody can tell": {
+			[]client.Object{managerConfigMap(), lease(manager.LeaderLease, "hawser-0_a", time.Second), running("manager", "$(MORE)"), writtenSet()}, stateRunning, "",
+		},
 		"a manager that elects no leader":       {[]client.Object{managerConfigMap()}, stateUnknown, ""},
 		"no manager, and nothing to do for one": {nil, stateAbsent, ""},
 		"no manager for a cluster": {

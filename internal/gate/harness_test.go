@@ -90,6 +90,7 @@ func (e *entered) install() {
 	for _, obj := range member.ControllerObjects(member.ControllerOptions{Gate: true}) {
 		e.create(obj)
 	}
+	e.cluster.AwaitPolicies(e.t)
 }
 
 func (e *entered) create(obj client.Object) {

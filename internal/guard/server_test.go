@@ -1,13 +1,17 @@
 package guard_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,7 +36,8 @@ func TestAPolicyThatWasWeakenedIsNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policyThere, bindingThere := authors.Objects()[0].(*admissionv1.ValidatingAdmissionPolicy), authors.Objects()[1].(*admissionv1.ValidatingAdmissionPolicyBinding)
+	ofAuthors, ofManager := authors.OfAuthors(), authors.OfManager()
+	policyThere, bindingThere := ofAuthors[0].(*admissionv1.ValidatingAdmissionPolicy), ofAuthors[1].(*admissionv1.ValidatingAdmissionPolicyBinding)
 	missing := func(words string) {
 		t.Helper()
 		err := guard.Federation(manager, clock.RealClock{}).Missing(t.Context())
@@ -53,6 +58,10 @@ func TestAPolicyThatWasWeakenedIsNone(t *testing.T) {
 	must(admin.Create(t.Context(), policyThere))
 	missing(`ValidatingAdmissionPolicyBinding "hawser-federation-authors" is missing`)
 	must(admin.Create(t.Context(), bindingThere))
+	missing(`ValidatingAdmissionPolicy "hawser-federation-manager" is missing: nobody keeps the manager to what it made`)
+	must(admin.Create(t.Context(), ofManager[0]))
+	missing(`ValidatingAdmissionPolicyBinding "hawser-federation-manager" is missing`)
+	must(admin.Create(t.Context(), ofManager[1]))
 	missing("")
 
 	update := func(obj client.Object, change func()) {
@@ -65,6 +74,27 @@ func TestAPolicyThatWasWeakenedIsNone(t *testing.T) {
 			return admin.Update(t.Context(), obj)
 		})
 	}
+	// That it could not be read says nothing of what was written meanwhile, unless it may not be read.
+	var unasked guard.Unasked
+	web := guard.Spec{NamespacedName: types.NamespacedName{Name: "web"}, UID: "one", Generation: 1}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if verdict, err := unasked.Ask(cancelled, guard.Federation(manager, clock.RealClock{}), web); !errors.Is(err, context.Canceled) || verdict != (guard.Verdict{}) {
+		t.Errorf("it could not be read, and that is %+v (%v)", verdict, err)
+	}
+	if verdict, err := unasked.Ask(t.Context(), guard.Federation(manager, clock.RealClock{}), web); err != nil || verdict != (guard.Verdict{}) {
+		t.Errorf("it is in force, and that is %+v (%v)", verdict, err)
+	}
+	must(admin.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: "stranger"}}))
+	stranger, err := client.New(cluster.TokenConfig(cluster.Token(t, v1alpha1.Namespace, "stranger", time.Hour)), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	anew := guard.Spec{NamespacedName: types.NamespacedName{Name: "anew"}, UID: "two", Generation: 1}
+	if verdict, err := unasked.Ask(t.Context(), guard.Federation(stranger, clock.RealClock{}), anew); err != nil || !verdict.Held || verdict.Reason != v1alpha1.ReasonAuthorUnasked {
+		t.Errorf("it may not be read, and that is %+v (%v)", verdict, err)
+	}
+
 	whole := policyThere.DeepCopy()
 	for name, weaken := range map[string]func(*admissionv1.ValidatingAdmissionPolicySpec){
 		"asks for less":    func(s *admissionv1.ValidatingAdmissionPolicySpec) { s.Validations = s.Validations[:3] },
@@ -82,6 +112,9 @@ func TestAPolicyThatWasWeakenedIsNone(t *testing.T) {
 			s.MatchConstraints.ResourceRules[0].Operations = []admissionv1.OperationType{"CREATE", "UPDATE"}
 		},
 		"leaves some out by a filter": func(s *admissionv1.ValidatingAdmissionPolicySpec) { s.MatchConditions[0].Expression = "false" },
+		"is about nothing that is there": func(s *admissionv1.ValidatingAdmissionPolicySpec) {
+			s.ParamKind = &admissionv1.ParamKind{APIVersion: "v1", Kind: "ConfigMap"}
+		},
 		"lets pass what it cannot do": func(s *admissionv1.ValidatingAdmissionPolicySpec) { s.FailurePolicy = new(admissionv1.Ignore) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,6 +126,12 @@ func TestAPolicyThatWasWeakenedIsNone(t *testing.T) {
 		})
 	}
 	update(policyThere, func() { whole.Spec.DeepCopyInto(&policyThere.Spec) })
+	missing("")
+	ofIts := ofManager[0].(*admissionv1.ValidatingAdmissionPolicy)
+	asItIs := ofIts.Spec.DeepCopy()
+	update(ofIts, func() { ofIts.Spec.MatchConditions[0].Expression = "request.userInfo.username == 'nobody'" })
+	missing(`ValidatingAdmissionPolicy "hawser-federation-manager" is not Hawser's`)
+	update(ofIts, func() { asItIs.DeepCopyInto(&ofIts.Spec) })
 	missing("")
 	update(bindingThere, func() { bindingThere.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Audit} })
 	missing("does not put it in force for every object")

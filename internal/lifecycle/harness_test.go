@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	code := fleettest.RunWith(m, fleettest.Options{Clusters: []string{"hub", "spoke"}, Nodes: 1})
+	code := fleettest.RunWith(m, fleettest.Options{Clusters: []string{"hub", "spoke", "hub-2", "spoke-2"}, Nodes: 1})
 	_ = os.RemoveAll(programs.dir)
 	os.Exit(code)
 }
@@ -136,6 +137,9 @@ func (s *side) start(version, deployment string) *process {
 	if err != nil {
 		s.Fatal(err)
 	}
+	if slices.Contains(cmd.Args, "--endpoints") { // the port of its pod is one for all that run here
+		cmd.Args = append(cmd.Args, "--query-bind-address=0")
+	}
 	p := &process{cmd: cmd, done: make(chan struct{}), log: &log{}}
 	p.cmd.Stderr = p.log
 	if err := p.cmd.Start(); err != nil {
@@ -156,6 +160,21 @@ func (s *side) start(version, deployment string) *process {
 
 // kill is the end of a pod that was told nothing.
 func (p *process) kill() { _ = p.cmd.Process.Kill(); <-p.done }
+
+// kubectl runs kubectl in the cluster.
+func (s *side) kubectl(args ...string) (string, error) {
+	s.Helper()
+	return s.cluster.Kubectl(s.Context(), "", append([]string{"--context", s.cluster.Name}, args...)...)
+}
+
+// killLeader kills the one that acts, and what it cannot give back any more, and which else ends a quarter of a minute later.
+func (s *side) killLeader(p *process) {
+	s.Helper()
+	p.kill()
+	if err := s.cluster.Client().CoordinationV1().Leases(v1alpha1.Namespace).Delete(s.Context(), "hawser-manager", metav1.DeleteOptions{}); err != nil {
+		s.Fatal(err)
+	}
+}
 
 // stop is the end of a pod that is told.
 func (p *process) stop() { _ = p.cmd.Process.Signal(syscall.SIGTERM); <-p.done }

@@ -61,6 +61,7 @@ func mortalToken(s *side) (token string, kill func()) {
 // TestTheLifeOfARelease goes through upgrades and a rollback with programs of two versions, and uninstalls the remote
 // side first.
 func TestTheLifeOfARelease(t *testing.T) {
+	t.Parallel()
 	hub, spoke := newSide(t, "hub"), newSide(t, "spoke")
 	spoke.install(entered)
 	token, kill := mortalToken(spoke)
@@ -78,7 +79,7 @@ func TestTheLifeOfARelease(t *testing.T) {
 
 	// What was renewed outlives the token in the values, which goes on standing there.
 	kill()
-	manager.kill()
+	hub.killLeader(manager)
 	moved := spoke.cluster.Proxy(t).URL
 	hub.upgrade(entering(moved, spoke.cluster.CA(), token))
 	since := time.Now()
@@ -135,7 +136,7 @@ func grant(s *side) {
 // isOfVersion looks who wrote the definitions last.
 func (s *side) isOfVersion(want string) {
 	s.Helper()
-	out, err := s.cluster.Kubectl(s.Context(), "", "get", "crd", "remoteclusters.hawser.io", "-o", "jsonpath={.metadata.annotations.hawser\\.io/version}")
+	out, err := s.kubectl("get", "crd", "remoteclusters.hawser.io", "-o", "jsonpath={.metadata.annotations.hawser\\.io/version}")
 	if err != nil || strings.TrimSpace(out) != want {
 		s.Errorf("the definitions are of %q, want %s (%v)", out, want, err)
 	}
@@ -144,7 +145,8 @@ func (s *side) isOfVersion(want string) {
 // TestAReleaseWhoseRemoteIsGone uninstalls the local side first, while the other does not answer, and with an input
 // Secret that a person wrote.
 func TestAReleaseWhoseRemoteIsGone(t *testing.T) {
-	hub, spoke := newSide(t, "hub"), newSide(t, "spoke")
+	t.Parallel() // waits of the other go by meanwhile, in other clusters
+	hub, spoke := newSide(t, "hub-2"), newSide(t, "spoke-2")
 	spoke.install(entered)
 	token, _ := mortalToken(spoke)
 	at := spoke.cluster.Server
@@ -180,11 +182,11 @@ func TestAReleaseWhoseRemoteIsGone(t *testing.T) {
 	hub.holds(federated...)
 	asBefore(t, hub.cluster, hub.before, slices.Concat(written, federated)...)
 	// The command of docs/endpoints.md.
-	if out, err := hub.cluster.Kubectl(t.Context(), "", "delete", "endpointsets,federatednetworkpolicies", "--all", "--all-namespaces"); err != nil {
+	if out, err := hub.kubectl("delete", "endpointsets,federatednetworkpolicies", "--all", "--all-namespaces"); err != nil {
 		t.Errorf("kubectl delete: %v\n%s", err, out)
 	}
 	asBefore(t, hub.cluster, hub.before, written...)
-	if out, err := hub.cluster.Kubectl(t.Context(), "", "delete", "remoteclusters", "--selector", v1alpha1.InventoryLabel); err != nil || !strings.Contains(out, `"found" deleted`) {
+	if out, err := hub.kubectl("delete", "remoteclusters", "--selector", v1alpha1.InventoryLabel); err != nil || !strings.Contains(out, `"found" deleted`) {
 		t.Errorf("kubectl delete: %v\n%s", err, out)
 	}
 	if err := hub.admin.Delete(t.Context(), input); err != nil {
@@ -211,7 +213,7 @@ func (s *side) federate() []string {
 	}
 	all := []string{
 		"endpointsets.hawser.io /web", "networkpolicies.networking.k8s.io default/web-in", "networkpolicies.networking.k8s.io default/web-in-hub", // with its node
-		"federatednetworkpolicies.hawser.io default/shop", "networkpolicies.networking.k8s.io default/shop.closed", "networkpolicies.networking.k8s.io default/shop.rules",
+		"federatednetworkpolicies.hawser.io default/shop", "networkpolicies.networking.k8s.io default/shop.closed-4oymiquy", "networkpolicies.networking.k8s.io default/shop.rules",
 	}
 	fleettest.Eventually(s, patience, func() error { return s.lacks(all) })
 	return all

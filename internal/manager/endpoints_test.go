@@ -8,10 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -38,20 +40,60 @@ func runs(t *testing.T, admin client.Client, namespace, name, app, ip string) {
 	if err := admin.Create(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	p.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}}
-	if err := admin.Status().Update(t.Context(), p); err != nil {
+	move(t, admin, namespace, name, ip)
+}
+
+// move gives a pod an address, or another one.
+func move(t *testing.T, admin client.Client, namespace, name, ip string) {
+	t.Helper()
+	status := fmt.Sprintf(`{"status":{"phase":"Running","podIP":%[1]q,"podIPs":[{"ip":%[1]q}]}}`, ip)
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	if err := admin.Status().Patch(t.Context(), p, client.RawPatch(types.MergePatchType, []byte(status))); err != nil {
 		t.Fatal(err)
 	}
 }
 
+// way is what came through a proxy to follow something: how often it was asked for, and how many watches of it are open.
+type way struct{ Asked, Open int }
+
+// followed waits until everything that a cluster has of endpoints is watched, and returns what came of each. To find out
+// which cluster answers is not counted.
+func followed(t *testing.T, proxy *fleettest.HTTPProxy) (ways map[string]way) {
+	t.Helper()
+	paths := []string{
+		"/api/v1/namespaces", "/api/v1/nodes", "/api/v1/pods", "/api/v1/serviceaccounts",
+		"/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices",
+	}
+	eventually(t, "watches of all of it", func() error {
+		ways = map[string]way{}
+		for _, r := range proxy.Requests() {
+			if slices.Contains(paths, r.Path) && r.Query.Get("fieldSelector") == "" {
+				ways[r.Path] = way{Asked: ways[r.Path].Asked + 1}
+			}
+		}
+		for _, watch := range proxy.Watches() {
+			if w, ok := ways[watch.Path]; ok && watch.End == fleettest.WatchOpen {
+				ways[watch.Path] = way{w.Asked, w.Open + 1}
+			}
+		}
+		for _, path := range paths {
+			if ways[path].Open == 0 {
+				return fmt.Errorf("%s is not: %v", path, ways)
+			}
+		}
+		return nil
+	})
+	return ways
+}
+
 // What becomes of a cluster's endpoints is up to its RemoteCluster, and to nothing that happens to the connection.
 func TestEndpointsAreThoseThatARemoteClusterMayContribute(t *testing.T) {
-	h := startHub(t)
+	h := startHubAside(t)
 	h.federating()
 	alpha := fleettest.Use(t, "alpha")
 	here, there := h.cluster.Namespace(t), alpha.Namespace(t)
 	far := h.member(alpha, member.Options{Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}})
-	proxy := alpha.Proxy(t)
+	proxy := alpha.HTTPProxy(t)
 	runs(t, far, there, "one", there, "10.4.0.1")
 	runs(t, far, there, "outside", there, "10.5.0.1")
 	h.input("alpha", map[string]string{v1alpha1.BearerTokenKey: h.token(alpha, time.Hour)})
@@ -101,13 +143,19 @@ func TestEndpointsAreThoseThatARemoteClusterMayContribute(t *testing.T) {
 	runs(t, far, there, "two", there, "10.4.0.2")
 	has("10.4.0.1/32", "10.4.0.2/32")
 
+	before := followed(t, proxy)
 	h.rotate("alpha")
+	move(t, far, there, "two", "10.4.0.3")
+	has("10.4.0.1/32", "10.4.0.3/32")
+	if diff := cmp.Diff(before, followed(t, proxy)); diff != "" {
+		t.Errorf("the rotation has dropped what alpha is followed by, or had it listed again (-before +after):\n%s", diff)
+	}
 	proxy.Cut()
 	gap(endpoint.ReasonUnreachable)
 	if err := far.Delete(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: there, Name: "two"}}, client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
 	}
-	has("10.4.0.1/32", "10.4.0.2/32")
+	has("10.4.0.1/32", "10.4.0.3/32")
 	proxy.Restore()
 	has("10.4.0.1/32")
 

@@ -42,7 +42,7 @@ func execAuth(provider string, parameters map[string]string) v1alpha1.Auth {
 }
 
 func TestAPluginOfTheOperatorsIsSelectedAndFilled(t *testing.T) {
-	h := startHub(t)
+	h := startHubAside(t)
 	h.stop()
 	dir := h.operator(t)
 	alpha, beta := fleettest.Use(t, "alpha"), fleettest.Use(t, "beta")

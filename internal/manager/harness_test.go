@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,7 +35,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	code := awstest.Run(m, fleettest.Options{Clusters: []string{"primary", "alpha", "beta", "eks"}, Trust: []string{"beta=primary"}}, "eks")
+	clusters := append([]string{"alpha", "beta", "eks"}, homes.Names()...)
+	_ = flag.Set("test.parallel", strconv.Itoa(len(homes.Names()))) // they wait more than they compute; -parallel has the last word
+	code := awstest.Run(m, fleettest.Options{Clusters: clusters, Trust: []string{"beta=primary"}}, "eks")
+	_ = os.RemoveAll(programDir)
 	// When every test has run: nothing that the suite logged or wrote shows a secret that it used.
 	leaks, searched := searchForSecrets()
 	for _, leak := range leaks {
@@ -44,8 +49,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// patience is how long a test waits for what should take a second or two.
-const patience = 30 * time.Second
+// patience is how long a test waits for what should take a second or two, on a machine that others use, too.
+const patience = time.Minute
 
 // hub is a local cluster with a manager that runs under the roles that we ship.
 type hub struct {
@@ -72,6 +77,15 @@ var hubs atomic.Int32
 func startHub(t *testing.T) *hub {
 	t.Helper()
 	return startHubIn(t, "primary", fmt.Sprintf("hub-%d", hubs.Add(1)))
+}
+
+// homes are the clusters of hubs of tests that run aside.
+var homes = fleettest.NewPool("primary", "second", "third")
+
+// startHubAside is startHub for a test that runs aside.
+func startHubAside(t *testing.T) *hub {
+	t.Helper()
+	return startHubIn(t, homes.Take(t), fmt.Sprintf("hub-%d", hubs.Add(1)))
 }
 
 func startHubIn(t *testing.T, cluster, local string) *hub {

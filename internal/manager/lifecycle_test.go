@@ -83,7 +83,7 @@ func (h *hub) hasSecrets(name string, want ...string) {
 }
 
 func TestWhatJoinMadeIsRemovedOnBothSides(t *testing.T) {
-	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h, alpha := startHubAside(t), fleettest.Use(t, "alpha")
 	admin := h.tieByToken("alpha", alpha, alpha.Server)
 	h.byJoin("alpha")
 	h.ready("alpha")
@@ -127,7 +127,7 @@ func TestTheRemoteSideOfAReleaseIsLeftToHelm(t *testing.T) {
 // What a person or Helm made is held by nobody, with a manager and without, and the input is shown to no other
 // server because of that.
 func TestWhatOthersMadeIsHeldByNobody(t *testing.T) {
-	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h, alpha := startHubAside(t), fleettest.Use(t, "alpha")
 	for _, name := range []string{"hand", "helm"} {
 		admin := h.tieByToken(name, alpha, alpha.Server)
 		h.update(name, func(rc *v1alpha1.RemoteCluster) { rc.Finalizers = []string{v1alpha1.Finalizer} }) // as an earlier version did

@@ -33,7 +33,7 @@ func refuseOtherName(ctx context.Context, c client.Reader, o Options) error {
 		return fmt.Errorf("listing RemoteClusters: %w", err)
 	}
 	for _, rc := range all.Items {
-		if rc.Spec.Auth.Type != v1alpha1.AuthInCluster {
+		if !rc.IsLocal() {
 			return fmt.Errorf("this cluster is known to its remote clusters as %q (ConfigMap %q in namespace %q), and RemoteCluster %q is joined under that name: start with --cluster-name %s, or leave every remote cluster first (hawser leave)",
 				name, v1alpha1.ManagerConfigMap, o.Namespace, rc.Name, name)
 		}
@@ -99,7 +99,7 @@ func (p *presence) joinSelf(ctx context.Context) error {
 	switch {
 	case apierrors.IsNotFound(err) && !p.options.ManagementOnly && !p.options.SelfDeclared:
 		err = p.createSelf(ctx)
-	case err == nil && rc.Spec.Auth.Type != v1alpha1.AuthInCluster:
+	case err == nil && !rc.IsLocal():
 		return fmt.Errorf("RemoteCluster %q has the name of the local cluster and is another one (auth.type %s): delete it, or start the manager with another --cluster-name", name, rc.Spec.Auth.Type)
 	case err == nil && p.options.ManagementOnly && !p.options.SelfDeclared && rc.Labels[v1alpha1.ManagedByLabel] == v1alpha1.ManagedBy:
 		err = p.client.Delete(ctx, &rc)

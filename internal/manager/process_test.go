@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -17,12 +18,14 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/internal/manager"
 )
 
 // process is `hawser manager` as people run it.
@@ -34,20 +37,34 @@ type process struct {
 	log []byte
 }
 
+// programDir holds the program, once it is built.
+var programDir string
+
+var program = sync.OnceValues(func() (path string, err error) {
+	if programDir, err = os.MkdirTemp("", "hawser-"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(programDir, "hawser")
+	if out, err := exec.Command("go", "build", "-o", path, "../../cmd/hawser").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building hawser: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
 // binary builds the program once.
 func binary(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "hawser")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../../cmd/hawser").CombinedOutput(); err != nil {
-		t.Fatalf("building hawser: %v\n%s", err, out)
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
 
-func (h *hub) run(program string) *process {
+func (h *hub) run(path string) *process {
 	h.t.Helper()
 	p := &process{metrics: freeAddress(h.t), probe: freeAddress(h.t)}
-	p.cmd = exec.Command(program, "manager", "--cluster-name", h.local, "--management-only", "--kubeconfig", h.kubeconfig(),
+	p.cmd = exec.Command(path, "manager", "--cluster-name", h.local, "--management-only", "--kubeconfig", h.kubeconfig(),
 		"--probe-interval", "1s", "--metrics-bind-address", p.metrics, "--health-probe-bind-address", p.probe)
 	p.cmd.Stderr = p
 	if err := p.cmd.Start(); err != nil {
@@ -110,11 +127,11 @@ func (h *hub) kubeconfig() string {
 }
 
 func TestAManagerThatIsKilledInTheMiddleOfARenewal(t *testing.T) {
-	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h, alpha := startHubAside(t), fleettest.Use(t, "alpha")
 	h.stop() // the process takes its place
-	program := binary(t)
+	path := binary(t)
 	proxy := alpha.HTTPProxy(t)
-	first := h.run(program)
+	first := h.run(path)
 	h.tieByToken("alpha", alpha, proxy.URL)
 	h.ready("alpha")
 
@@ -140,7 +157,12 @@ func TestAManagerThatIsKilledInTheMiddleOfARenewal(t *testing.T) {
 	proxy.RestoreHTTP()
 	before := len(proxy.Requests())
 
-	second := h.run(program)
+	// It cannot give its Lease back, which ends a quarter of a minute later, or now.
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: manager.LeaderLease}}
+	if err := h.admin.Delete(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	second := h.run(path)
 	eventually(t, "the new manager to probe", func() error {
 		for _, r := range proxy.Requests()[before:] {
 			if strings.HasSuffix(r.Path, "/kube-system") {

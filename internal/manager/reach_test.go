@@ -29,7 +29,7 @@ func TestAServerThatIsNoKubernetes(t *testing.T) {
 }
 
 func TestAnEditedServerIsNotShownTheCredential(t *testing.T) {
-	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h, alpha := startHubAside(t), fleettest.Use(t, "alpha")
 	h.tieByToken("alpha", alpha, alpha.Server)
 	h.ready("alpha")
 	stranger := fleettest.NewStranger(t)
@@ -129,7 +129,7 @@ func TestACAChange(t *testing.T) {
 }
 
 func TestAPinOfAnotherClusterIsRefusedUntilItIsEdited(t *testing.T) {
-	h, alpha, beta := startHub(t), fleettest.Use(t, "alpha"), fleettest.Use(t, "beta")
+	h, alpha, beta := startHubAside(t), fleettest.Use(t, "alpha"), fleettest.Use(t, "beta")
 	h.member(alpha, member.Options{})
 	h.input("alpha", map[string]string{v1alpha1.BearerTokenKey: h.token(alpha, time.Hour)})
 	h.tie("alpha", alpha.Server, alpha.CA(), bearer, func(rc *v1alpha1.RemoteCluster) { rc.Spec.ClusterID = clusterID(t, beta) })
@@ -152,7 +152,7 @@ func TestAPinOfAnotherClusterIsRefusedUntilItIsEdited(t *testing.T) {
 }
 
 func TestAClockFiveMinutesOff(t *testing.T) {
-	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h, alpha := startHubAside(t), fleettest.Use(t, "alpha")
 	proxy := alpha.HTTPProxy(t)
 	h.tieByToken("alpha", alpha, proxy.URL)
 	h.ready("alpha")
@@ -191,7 +191,7 @@ func TestAMissingVerbIsNamed(t *testing.T) {
 }
 
 func TestABlackHoleCostsTheOthersNothing(t *testing.T) {
-	h, alpha, beta := startHub(t), fleettest.Use(t, "alpha"), fleettest.Use(t, "beta")
+	h, alpha, beta := startHubAside(t), fleettest.Use(t, "alpha"), fleettest.Use(t, "beta")
 	tcp, https := alpha.Proxy(t), alpha.HTTPProxy(t)
 	short := func(rc *v1alpha1.RemoteCluster) { rc.Spec.Timeout = &metav1.Duration{Duration: time.Second} }
 	h.member(alpha, member.Options{})

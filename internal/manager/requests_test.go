@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +23,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/config/crd"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/grant"
 	"github.com/hawser-io/hawser/internal/controller/accessgrant"
 	"github.com/hawser-io/hawser/member"
 )
@@ -40,6 +42,7 @@ func grants(t *testing.T, c *fleettest.Cluster) client.Client {
 	for _, obj := range member.ControllerObjects(member.ControllerOptions{}) {
 		apply(t, admin, obj)
 	}
+	c.AwaitPolicies(t)
 	config := c.TokenConfig(remember(c.Token(t, v1alpha1.Namespace, member.ControllersServiceAccount, time.Hour)))
 	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: admin.Scheme(), Metrics: server.Options{BindAddress: "0"}, Cache: cache.Options{ByObject: accessgrant.Cache()}, Logger: logged})
 	if err != nil {
@@ -55,7 +58,7 @@ func grants(t *testing.T, c *fleettest.Cluster) client.Client {
 // TestANamespaceGetsWhatTheOtherClusterGrants goes the whole way: a grant over there, a request here, and a
 // kubeconfig that may do what was granted, for as long as it was granted, and nothing else.
 func TestANamespaceGetsWhatTheOtherClusterGrants(t *testing.T) {
-	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h, alpha := startHubAside(t), fleettest.Use(t, "alpha")
 	far := grants(t, alpha)
 	shop, theirs := h.cluster.Namespace(t), alpha.Namespace(t)
 	h.tieByToken("alpha", alpha, alpha.Server)
@@ -78,6 +81,17 @@ func TestANamespaceGetsWhatTheOtherClusterGrants(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = far.Delete(context.Background(), ag) })
+	// The policy that caps tokens reads grants from a cache of the API server's.
+	account := grant.AccountName(ag.Name, ag.Spec.Subjects[0])
+	eventually(t, "tokens of the grant to be capped", func() error {
+		_, err := alpha.Client().CoreV1().ServiceAccounts(v1alpha1.GrantsNamespace).CreateToken(t.Context(), account, &authenticationv1.TokenRequest{
+			Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(3600))},
+		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil || !strings.Contains(err.Error(), "lives at most") {
+			return fmt.Errorf("one for an hour: %w", err)
+		}
+		return nil
+	})
 
 	ar := &v1alpha1.AccessRequest{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "deploy"}}
 	ar.Spec.ClusterRef.Name, ar.Spec.Grant, ar.Spec.Output.Format = "alpha", ag.Name, v1alpha1.OutputKubeconfig

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
 	"math/rand/v2"
 	"net/http"
 	"os/exec"
@@ -27,6 +26,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleet/shard"
 	"github.com/hawser-io/hawser/fleettest"
+	"github.com/hawser-io/hawser/member"
 )
 
 // shardLease is how long a replica of these tests may be silent.
@@ -38,12 +38,14 @@ type division struct {
 	program  string
 	kube     kubernetes.Interface
 	clusters []string
+	of       map[string]*fleettest.Cluster   // by cluster: alpha, or beta
 	remotes  map[string]*fleettest.HTTPProxy // by cluster
 	local    map[string]*fleettest.HTTPProxy // by replica
 	replicas map[string]*exec.Cmd
 
 	mu     sync.Mutex
 	states []stateAt // of the assignment, in order
+	made   []made    // of endpoints, in order
 }
 
 type stateAt struct {
@@ -53,9 +55,9 @@ type stateAt struct {
 
 func divide(t *testing.T, clusters int, replicas ...string) *division {
 	t.Helper()
-	d := &division{hub: startHub(t), remotes: map[string]*fleettest.HTTPProxy{}, local: map[string]*fleettest.HTTPProxy{}, replicas: map[string]*exec.Cmd{}}
+	d := &division{hub: startHub(t), of: map[string]*fleettest.Cluster{}, remotes: map[string]*fleettest.HTTPProxy{}, local: map[string]*fleettest.HTTPProxy{}, replicas: map[string]*exec.Cmd{}}
 	d.stop() // processes take its place
-	d.cluster.Install(t, "../../config/shards/*.yaml")
+	d.cluster.Install(t, "../../config/shards/*.yaml", "../../config/endpoints/*.yaml")
 	kube, err := kubernetes.NewForConfig(d.cluster.AdminConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -70,12 +72,19 @@ func divide(t *testing.T, clusters int, replicas ...string) *division {
 		d.local[r] = d.cluster.HTTPProxy(t)
 		d.launch(r)
 	}
-	alpha := fleettest.Use(t, "alpha")
+	there := []*fleettest.Cluster{fleettest.Use(t, "alpha"), fleettest.Use(t, "beta")}
+	for _, c := range there {
+		d.member(c, member.Options{Capabilities: []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}})
+	}
 	for i := range clusters {
-		name := fmt.Sprintf("c-%d", i)
+		name, c := fmt.Sprintf("c-%d", i), there[i%len(there)]
 		d.clusters = append(d.clusters, name)
-		d.remotes[name] = alpha.HTTPProxy(t)
-		d.tieByToken(name, alpha, d.remotes[name].URL)
+		d.of[name], d.remotes[name] = c, c.HTTPProxy(t)
+		d.input(name, map[string]string{v1alpha1.BearerTokenKey: d.token(c, time.Hour)})
+		d.tie(name, d.remotes[name].URL, c.CA(), bearer, func(rc *v1alpha1.RemoteCluster) {
+			rc.Spec.Capabilities = []v1alpha1.Capability{v1alpha1.CapabilityEndpoints}
+			rc.Spec.EndpointCIDRs = []string{rangeOf(i).String()}
+		})
 	}
 	for _, name := range d.clusters {
 		d.ready(name)
@@ -96,7 +105,7 @@ func (d *division) launch(replica string) {
 		d.t.Fatal(err)
 	}
 	cmd := exec.Command(d.program, "manager", "--cluster-name", d.hub.local, "--management-only", "--kubeconfig", path,
-		"--shards", "--replica-name", replica, "--shard-lease-duration", shardLease.String(),
+		"--shards", "--replica-name", replica, "--shard-lease-duration", shardLease.String(), "--endpoints", "--query-bind-address", "0",
 		"--probe-interval", "1s", "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
 	cmd.Stderr = &process{cmd: cmd} // which keeps its log
 	if err := cmd.Start(); err != nil {
@@ -227,36 +236,46 @@ func TestReplicasThatAreKilledInTurnUnderLoad(t *testing.T) {
 	all := []string{"hawser-0", "hawser-1", "hawser-2"}
 	d := divide(t, 6, all...)
 	d.divided(all...)
+	f := d.federate()
 	d.load()
 
 	leader := d.leader()
 	d.signal(leader, syscall.SIGKILL)
 	_ = d.replicas[leader].Wait()
+	f.change()
 	d.divided(without(all, leader)...)
+	f.agrees()
 	d.launch(leader)
 	d.divided(all...)
 
 	leader = d.leader()
 	d.signal(leader, syscall.SIGTERM)
+	f.change()
 	if err := d.replicas[leader].Wait(); err != nil {
 		t.Errorf("a graceful stop ended with %v", err)
 	}
 	d.divided(without(all, leader)...)
+	f.agrees()
 	d.launch(leader)
 	d.divided(all...)
 
 	leader = d.leader()
 	d.signal(leader, syscall.SIGSTOP)
+	f.change()
 	d.divided(without(all, leader)...)
+	f.agrees()
+	f.change()
 	woken := time.Now()
 	d.signal(leader, syscall.SIGCONT)
 	d.divided(all...)
+	f.agrees()
 
 	d.onlyOwnersWrite()
 	d.oneAtATime(leader, woken)
 	for _, name := range d.clusters {
 		d.keptTokenWorks(name)
 	}
+	f.isToldOf()
 }
 
 // slack is what lies between what a replica, a proxy and the record of assignments see of the same moment.
@@ -292,11 +311,14 @@ func writes(r fleettest.Request) bool {
 func (d *division) onlyOwnersWrite() {
 	d.t.Helper()
 	seen := 0
-	check := func(r fleettest.Request, replica, cluster string) {
+	wrote := func(replica, cluster, what string, at time.Time) {
 		seen++
-		if !d.mayWorkFor(replica, cluster, r.Time) {
-			d.t.Errorf("%s wrote for %s at %s, when that was not its own: %s %s", replica, cluster, r.Time.Format(time.StampMilli), r.Method, r.Path)
+		if !d.mayWorkFor(replica, cluster, at) {
+			d.t.Errorf("%s wrote for %s at %s, when that was not its own: %s", replica, cluster, at.Format(time.StampMilli), what)
 		}
+	}
+	check := func(r fleettest.Request, replica, cluster string) {
+		wrote(replica, cluster, r.Method+" "+r.Path, r.Time)
 	}
 	for cluster, proxy := range d.remotes {
 		for _, r := range proxy.Requests() {
@@ -319,6 +341,23 @@ func (d *division) onlyOwnersWrite() {
 	}
 	if seen < 50 {
 		d.t.Errorf("there were only %d writes: the load was no load", seen)
+	}
+	writers := map[string]map[string]bool{} // of what is made of endpoints, by cluster
+	for _, m := range d.whatWasMade() {
+		wrote(m.replica, m.cluster, m.what, m.at)
+		if writers[m.cluster] == nil {
+			writers[m.cluster] = map[string]bool{}
+		}
+		writers[m.cluster][m.replica] = true
+	}
+	several := 0
+	for _, cluster := range d.clusters {
+		if len(writers[cluster]) > 1 {
+			several++
+		}
+	}
+	if several < 2 {
+		d.t.Errorf("what is made of endpoints was made by %v: too few clusters have changed hands", writers)
 	}
 }
 
@@ -365,7 +404,7 @@ func (d *division) keptTokenWorks(name string) {
 		d.t.Fatal(err)
 	}
 	remember(string(kept.Data[v1alpha1.BearerTokenKey]))
-	remote, err := kubernetes.NewForConfig(fleettest.Use(d.t, "alpha").TokenConfig(string(kept.Data[v1alpha1.BearerTokenKey])))
+	remote, err := kubernetes.NewForConfig(d.of[name].TokenConfig(string(kept.Data[v1alpha1.BearerTokenKey])))
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func TestATokenIsRenewedUnderARunningWatch(t *testing.T) {
 }
 
 func TestARestartGoesOnFromTheKeptToken(t *testing.T) {
-	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h, alpha := startHubAside(t), fleettest.Use(t, "alpha")
 	admin := h.member(alpha, member.Options{})
 	ns := v1alpha1.MemberNamespace(h.local)
 	bound := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "bound"}}
@@ -142,7 +142,7 @@ func refusedBy(c *fleettest.Cluster, token string) error {
 }
 
 func TestTokensThatAreNoGood(t *testing.T) {
-	h, alpha, beta := startHub(t), fleettest.Use(t, "alpha"), fleettest.Use(t, "beta")
+	h, alpha, beta := startHubAside(t), fleettest.Use(t, "alpha"), fleettest.Use(t, "beta")
 	h.member(alpha, member.Options{})
 	h.member(beta, member.Options{})
 	ns, now := v1alpha1.MemberNamespace(h.local), time.Now()
@@ -170,7 +170,7 @@ func TestTokensThatAreNoGood(t *testing.T) {
 }
 
 func TestRevocationKillsWhatAThiefMinted(t *testing.T) {
-	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h, alpha := startHubAside(t), fleettest.Use(t, "alpha")
 	admin := h.member(alpha, member.Options{})
 	stolen := h.token(alpha, time.Hour)
 	h.input("alpha", map[string]string{v1alpha1.BearerTokenKey: stolen})
@@ -212,7 +212,7 @@ func mint(t *testing.T, config *rest.Config, local string) string {
 }
 
 func TestAStormOf401CausesOneForcedRenewal(t *testing.T) {
-	h, alpha := startHub(t), fleettest.Use(t, "alpha")
+	h, alpha := startHubAside(t), fleettest.Use(t, "alpha")
 	proxy := alpha.HTTPProxy(t)
 	h.tieByToken("alpha", alpha, proxy.URL)
 	h.ready("alpha")
@@ -238,6 +238,7 @@ func TestAStormOf401CausesOneForcedRenewal(t *testing.T) {
 func TestALifetimeAboveTheCapOfTheMemberInstallIsLowered(t *testing.T) {
 	h, alpha := startHub(t), fleettest.Use(t, "alpha")
 	h.member(alpha, member.Options{MaxTokenLifetime: 20 * time.Minute})
+	alpha.AwaitPolicies(t)
 	h.input("alpha", map[string]string{v1alpha1.BearerTokenKey: h.token(alpha, 15*time.Minute)})
 	h.tie("alpha", alpha.Server, alpha.CA(), v1alpha1.Auth{Type: v1alpha1.AuthBearerToken, BearerToken: &v1alpha1.BearerTokenAuth{Lifetime: &metav1.Duration{Duration: time.Hour}}})
 	h.ready("alpha")

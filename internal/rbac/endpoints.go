@@ -6,6 +6,9 @@ import (
 	"github.com/hawser-io/hawser/internal/authors"
 )
 
+// leaves is said of each kind that the manager writes.
+const leaves = ". Those that it did not make it leaves alone, and a policy keeps them from it"
+
 // endpoints is what the manager needs to follow the endpoints of the local cluster, and to make of those of all
 // clusters what objects ask for. What it may read of a remote cluster is package member's.
 func endpoints() Feature {
@@ -13,7 +16,7 @@ func endpoints() Feature {
 		Name: "endpoints",
 		File: "endpoints/rbac.yaml",
 		Head: "What the manager may do where it runs with --endpoints, in addition to config/rbac: read the endpoints of the local cluster, and write the policies, sets of addresses and " +
-			"EndpointSlices that EndpointSets, FederatedNetworkPolicies and Services ask for. Who may write these needs, by config/endpoints/authors.yaml, the rights to write what comes of them.",
+			"EndpointSlices that EndpointSets, FederatedNetworkPolicies and Services ask for. Who may write these needs, by config/endpoints/authors.yaml, the rights to write what comes of them. What the manager did not make, config/endpoints/manager.yaml keeps from it.",
 		Switch: "`--endpoints`",
 		Roles: []Role{{
 			Name: "hawser-federation", Bound: true,
@@ -46,16 +49,15 @@ func published() []Rule {
 		on(hawser, "endpointsets/status", "patch").and("federatednetworkpolicies/status").
 			because("what came of it, cluster by cluster"),
 		on(networking, "networkpolicies", "get", "list", "watch", "create", "update", "delete").
-			because("policies with the addresses of endpoints. Those that it did not make it leaves alone"),
+			because("policies with the addresses of endpoints" + leaves),
 		on(core, "configmaps", "get", "list", "watch", "create", "update", "delete").
-			because("addresses for anything else. Those that it did not make it leaves alone"),
+			because("addresses for anything else" + leaves),
 	}
 }
 
 // publishedFor is the same in the words of Calico, Cilium and the network policy working group, where the cluster serves
 // them.
 func publishedFor() []Rule {
-	const leaves = ". Those that it did not make it leaves alone"
 	return []Rule{
 		on(calico, "networkpolicies", "get", "list", "watch", "create", "update", "delete").
 			because("FederatedNetworkPolicies with target Calico" + leaves),
@@ -72,17 +74,17 @@ func publishedFor() []Rule {
 	}
 }
 
-// authorsBounded is to see that nobody has an object written by Hawser that they could not write.
+// authorsBounded is to see that nobody has an object written by Hawser that they could not write, and that it writes
+// none but its own.
 func authorsBounded() []Rule {
 	return []Rule{
-		on(admission, "validatingadmissionpolicies", "get").and("validatingadmissionpolicybindings").named(authors.Policy).
-			because("whether authors are kept within their rights: without that, nothing is made of what they write"),
+		on(admission, "validatingadmissionpolicies", "get").and("validatingadmissionpolicybindings").named(authors.Policy, authors.ManagerPolicy).
+			because("whether authors are kept within their rights, and the manager to what it made: without that, nothing new is made"),
 	}
 }
 
 // federatedServices are Services with endpoints of other clusters, and those that clusters export.
 func federatedServices() []Rule {
-	const leaves = ". Those that it did not make it leaves alone"
 	return []Rule{
 		on(discovery, "endpointslices", "get", "create", "update", "delete").
 			because("the endpoints of other clusters" + leaves),

@@ -6,6 +6,8 @@ import (
 	"path"
 	"strings"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/hawser-io/hawser/internal/authors"
 	"github.com/hawser-io/hawser/member"
 )
@@ -18,11 +20,16 @@ func Files() (map[string][]byte, error) {
 		files[path.Join("config", f.File)] = f.YAML()
 		files[chart+f.Name+".yaml"] = f.ChartYAML()
 	}
-	bounds, err := authorsYAML()
-	if err != nil {
-		return nil, err
+	for name, bounds := range map[string]struct {
+		objects []client.Object
+		head    string
+	}{"authors": {authors.OfAuthors(), authorsHead}, "manager": {authors.OfManager(), managerHead}} {
+		text, err := boundsYAML(bounds.head, bounds.objects)
+		if err != nil {
+			return nil, err
+		}
+		files["config/endpoints/"+name+".yaml"], files[chart+"endpoints-"+name+".yaml"] = text, text
 	}
-	files["config/endpoints/authors.yaml"], files[chart+"endpoints-authors.yaml"] = bounds, bounds
 	remote, err := remoteFiles()
 	if err != nil {
 		return nil, err
@@ -34,17 +41,22 @@ func Files() (map[string][]byte, error) {
 	return files, nil
 }
 
-// authorsYAML prints what keeps authors of EndpointSets and FederatedNetworkPolicies within their rights, for kubectl
-// apply and for the chart.
-func authorsYAML() ([]byte, error) {
-	text, err := member.YAML(authors.Objects())
+const (
+	authorsHead = "Whoever writes an EndpointSet or a FederatedNetworkPolicy needs the rights to create and update what Hawser makes of it, " +
+		"and whoever takes that away the right to delete it: nobody has an object written or removed that they could not write or remove themselves. The manager makes nothing of these objects as long as this is not in force."
+	managerHead = "The manager writes and deletes only what it made, by the label that it puts on all of it: its role (rbac.yaml) cannot say that. " +
+		"It makes nothing new as long as this is not in force."
+)
+
+// boundsYAML prints a policy of package authors, for kubectl apply and for the chart.
+func boundsYAML(about string, objects []client.Object) ([]byte, error) {
+	text, err := member.YAML(objects)
 	if err != nil {
-		return nil, fmt.Errorf("printing what bounds authors: %w", err)
+		return nil, fmt.Errorf("printing what bounds endpoints: %w", err)
 	}
 	var head strings.Builder
 	comment(&head, strings.Replace(generated, "internal/rbac", "internal/authors", 1))
 	head.WriteString("#\n")
-	comment(&head, "Whoever writes an EndpointSet or a FederatedNetworkPolicy needs the rights to create and update what Hawser makes of it, "+
-		"and whoever takes that away the right to delete it: nobody has an object written or removed that they could not write or remove themselves. The manager makes nothing of these objects as long as this is not in force.")
+	comment(&head, about)
 	return append([]byte(head.String()), bytes.TrimPrefix(text, []byte("---\n"))...), nil
 }

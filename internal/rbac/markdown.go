@@ -18,8 +18,10 @@ Every role that Hawser asks for, rule by rule. This page, the files in ` + "`con
 ` + "`internal/rbac`" + ` (here) and ` + "`member`" + ` (there). A test drives every feature under exactly these roles on real API servers, and fails on a
 request that is refused and on a verb that no request used.
 
-What RBAC cannot narrow, admission policies of the remote side do: how long tokens live, which bindings the member controllers touch,
-what the gate writes, and that nobody grants what they could not bind. [trust.md](trust.md) is about these. The roles of inventories in the
+What RBAC cannot narrow, admission policies do. On the remote side: how long tokens live, which bindings the member controllers touch,
+what the gate writes, and that nobody grants what they could not bind. [trust.md](trust.md) is about these. Here, with ` + "`--endpoints`" + `:
+who writes an EndpointSet or a FederatedNetworkPolicy has the rights to what comes of it (` + "`hawser-federation-authors`" + `), and the manager writes and
+deletes only what carries its label, and no ConfigMap in ` + "`kube-system`" + ` (` + "`hawser-federation-manager`" + `); [endpoints.md](endpoints.md#who-may-do-what). The roles of inventories in the
 library stand beside their code, as ` + "`role.yaml`" + `.
 `
 
@@ -69,7 +71,7 @@ func ownConnection(b *strings.Builder) {
 			row(b, "`hawser-endpoints`, by the binding `hawser-endpoints-here`", place(r.Namespace), may(r.Rule), "capability `endpoints` of the local cluster itself, in the chart", r.Why)
 		}
 	}
-	row(b, "`hawser-requires-here`", "everywhere", "what `requires` says", "`requires` of the local cluster itself, in the chart", "for your own controllers, as over any other connection")
+	row(b, "`hawser-requires-here`", "everywhere", "what `requires` says", "`requires` of the local cluster itself, in the chart", "for your own controllers, as over any other connection. Of the kinds that `hawser-federation-manager` is about, with `--endpoints`, only what has the manager's label")
 }
 
 func remote(b *strings.Builder, rights []member.Right) {

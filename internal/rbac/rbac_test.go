@@ -11,6 +11,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 
+	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/authors"
 	"github.com/hawser-io/hawser/internal/rbac"
 )
 
@@ -31,7 +33,7 @@ func TestWhatIsWrittenIsWhatTheTablesSay(t *testing.T) {
 			t.Errorf("%s is not what the tables say: run make generate (-table +file)\n%s", path, diff)
 		}
 	}
-	for _, dir := range []string{"config/rbac", "charts/hawser/files/rbac"} {
+	for _, dir := range []string{"config/rbac", "config/endpoints", "charts/hawser/files/rbac"} {
 		there, err := filepath.Glob(filepath.Join(root, dir, "*"))
 		if err != nil || len(there) == 0 {
 			t.Fatalf("nothing is in %s: %v", dir, err)
@@ -97,6 +99,13 @@ func TestEveryRuleIsNarrowAndSaysWhy(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestThePolicyOfTheManagerIsAboutTheAccountThatTheRolesAreBoundTo, or it would be about nobody.
+func TestThePolicyOfTheManagerIsAboutTheAccountThatTheRolesAreBoundTo(t *testing.T) {
+	if want := "system:serviceaccount:" + v1alpha1.Namespace + ":" + rbac.Account; authors.ManagerUser != want {
+		t.Errorf("it is about %q, want %q", authors.ManagerUser, want)
 	}
 }
 

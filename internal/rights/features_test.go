@@ -597,8 +597,24 @@ func (w *world) end(ada *rest.Config) {
 	w.hawser(ada, "leave", "beta", "--force", "--remote-context", "beta") // which deletes by its own rights what the manager would
 	w.gate()
 	for _, grant := range []string{"shop", "entry"} {
-		w.delete(w.far, &v1alpha1.AccessGrant{ObjectMeta: metav1.ObjectMeta{Name: grant}})
+		ag := &v1alpha1.AccessGrant{ObjectMeta: metav1.ObjectMeta{Name: grant}}
+		// What was made of it is left to our controllers: the garbage collector would take it as well, and may be faster.
+		if err := w.far.Delete(w.t.Context(), ag, client.PropagationPolicy(metav1.DeletePropagationOrphan)); err != nil {
+			w.t.Fatalf("deleting AccessGrant %s: %v", grant, err)
+		}
+		w.delete(w.far, ag)
 	}
+	w.eventually("what was made of grants to be gone", func() error {
+		var bindings rbacv1.RoleBindingList
+		if err := w.far.List(w.t.Context(), &bindings, client.HasLabels{v1alpha1.GrantLabel}); err != nil || len(bindings.Items) > 0 {
+			return fmt.Errorf("%d RoleBindings are there (%w)", len(bindings.Items), err)
+		}
+		var whole rbacv1.ClusterRoleBindingList
+		if err := w.far.List(w.t.Context(), &whole, client.HasLabels{v1alpha1.GrantLabel}); err != nil || len(whole.Items) > 0 {
+			return fmt.Errorf("%d ClusterRoleBindings are there (%w)", len(whole.Items), err)
+		}
+		return nil
+	})
 }
 
 // shards divides the clusters over two managers, of which one stops.

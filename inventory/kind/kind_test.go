@@ -32,12 +32,14 @@ type engine struct {
 	errs     map[string]error  // of KubeConfig
 	hang     chan struct{}     // List waits for it, if it is not nil
 	hangs    map[string]chan struct{}
-	lists    int
-	internal bool // the last question was
+	gone     map[string]bool // not listed any more; who has the name already gets an answer
+	lists    int             // how often List was called
+	texts    int             // and KubeConfig
+	internal bool            // the last question was
 }
 
 func newEngine() *engine {
-	return &engine{clusters: map[string]string{}, errs: map[string]error{}, hangs: map[string]chan struct{}{}}
+	return &engine{clusters: map[string]string{}, errs: map[string]error{}, hangs: map[string]chan struct{}{}, gone: map[string]bool{}}
 }
 
 // with changes the engine.
@@ -57,13 +59,15 @@ func (e *engine) List() ([]string, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.Sorted(maps.Keys(e.clusters)), e.err
+	names := slices.Sorted(maps.Keys(e.clusters))
+	return slices.DeleteFunc(names, func(name string) bool { return e.gone[name] }), e.err
 }
 
 func (e *engine) KubeConfig(name string, internal bool) (string, error) {
 	e.mu.Lock()
 	hang := e.hangs[name]
 	e.internal = internal
+	e.texts++
 	e.mu.Unlock()
 	if hang != nil {
 		<-hang
@@ -124,25 +128,68 @@ func run(t *testing.T, i *kind.Inventory) *running {
 	return &running{Recorder: inventorytest.Start(t, i), t: t, clock: clock}
 }
 
-// poll lets an interval pass, and waits until what it told so far is what is wanted.
-func (r *running) poll(want ...string) {
+// interval lets one pass, and waits until what it told so far is what is wanted.
+func (r *running) interval(want ...string) {
 	r.t.Helper()
 	r.clock.Step(kind.DefaultInterval)
 	r.until(want...)
 }
 
-func (r *running) until(want ...string) {
+// told lets intervals pass until what it told so far is what is wanted. A change that comes while an answer is awaited
+// is told of the next one.
+func (r *running) told(want ...string) {
 	r.t.Helper()
 	fleettest.Eventually(r.t, 10*time.Second, func() error {
-		var got []string
-		for _, e := range r.Events() {
-			got = append(got, e.String())
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			return fmt.Errorf("what it told (-want +got):\n%s", diff)
+		r.next()
+		return r.differs(want)
+	})
+}
+
+// again lets intervals pass until the engine was asked something twice more, and so has been heard once, and fails where
+// more was told than is wanted.
+func (r *running) again(e *engine, asked func(*engine) int, want ...string) {
+	r.t.Helper()
+	times := func() (n int) {
+		e.with(func(e *engine) { n = asked(e) })
+		return n
+	}
+	before := times()
+	fleettest.Eventually(r.t, 10*time.Second, func() error {
+		r.next()
+		if n := times() - before; n < 2 {
+			return fmt.Errorf("it has asked %d times", n)
 		}
 		return nil
 	})
+	if err := r.differs(want); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// forever is patience for as many intervals as a test lets pass while an answer is on its way.
+const forever = 1000 * time.Hour
+
+// next lets an interval pass if it waits for one.
+func (r *running) next() {
+	if r.clock.HasWaiters() {
+		r.clock.Step(kind.DefaultInterval)
+	}
+}
+
+func (r *running) differs(want []string) error {
+	var got []string
+	for _, e := range r.Events() {
+		got = append(got, e.String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		return fmt.Errorf("what it told (-want +got):\n%s", diff)
+	}
+	return nil
+}
+
+func (r *running) until(want ...string) {
+	r.t.Helper()
+	fleettest.Eventually(r.t, 10*time.Second, func() error { return r.differs(want) })
 	fleettest.Eventually(r.t, 10*time.Second, func() error { // for the next step
 		if !r.clock.HasWaiters() {
 			return errors.New("it does not wait for the next time")
@@ -154,18 +201,18 @@ func (r *running) until(want ...string) {
 func TestAClusterMadeAnewUnderItsNameIsAnotherOne(t *testing.T) {
 	e := newEngine()
 	e.clusters["dev"] = kubeconfig("first CA", "one")
-	r := run(t, &kind.Inventory{Provider: e})
+	r := run(t, &kind.Inventory{Provider: e, Patience: forever})
 	told := []string{`Set("dev")`, `Synced("")`}
 	r.until(told...)
 	e.with(func(e *engine) { e.clusters["dev"] = kubeconfig("first CA", "two") })
 	told = append(told, `Set("dev")`)
-	r.poll(told...)
+	r.told(told...)
 	e.with(func(e *engine) { e.clusters["dev"] = kubeconfig("second CA", "two") })
 	told = append(told, `Remove("dev")`, `Set("dev")`)
-	r.poll(told...)
-	r.poll(told...) // the same again is not told
-	e.with(func(e *engine) { delete(e.clusters, "dev") })
-	r.poll(append(told, `Remove("dev")`)...)
+	r.told(told...)
+	r.again(e, func(e *engine) int { return e.texts }, told...) // the same again is not told
+	e.with(func(e *engine) { e.gone["dev"] = true })
+	r.told(append(told, `Remove("dev")`)...)
 }
 
 func TestAPrefixSelectsAndStays(t *testing.T) {
@@ -183,18 +230,18 @@ func TestAPrefixSelectsAndStays(t *testing.T) {
 func TestAnEngineThatFailsLeavesWhatWasKnown(t *testing.T) {
 	e := newEngine()
 	e.clusters["dev"] = kubeconfig("CA", "one")
-	r := run(t, &kind.Inventory{Provider: e})
+	r := run(t, &kind.Inventory{Provider: e, Patience: forever})
 	told := []string{`Set("dev")`, `Synced("")`}
 	r.until(told...)
 	e.with(func(e *engine) { e.err = errors.New("is the engine running?") })
 	told = append(told, `Fault("", asking kind for its clusters: is the engine running?)`)
-	r.poll(told...)
-	r.poll(told...)
+	r.told(told...)
+	r.again(e, func(e *engine) int { return e.lists }, told...)
 	e.with(func(e *engine) { e.err, e.errs["dev"] = nil, errors.New("no control plane") })
 	told = append(told, `Fault("", <nil>)`, `Fault("dev", asking kind for the kubeconfig of cluster "dev": no control plane)`)
-	r.poll(told...)
+	r.told(told...)
 	e.with(func(e *engine) { delete(e.errs, "dev") })
-	r.poll(append(told, `Fault("dev", <nil>)`)...)
+	r.told(append(told, `Fault("dev", <nil>)`)...)
 	if len(r.Clusters()) != 1 {
 		t.Errorf("got %v", r.Clusters())
 	}
@@ -208,11 +255,19 @@ func TestAnEngineThatHangsIsAskedOnce(t *testing.T) {
 	r.until(told...)
 	hang := make(chan struct{})
 	e.with(func(e *engine) { e.hang = hang })
-	r.poll(told...)
+	r.interval(told...)
+	fleettest.Eventually(t, 10*time.Second, func() (err error) {
+		e.with(func(e *engine) {
+			if e.lists != 2 {
+				err = errors.New("it has not asked")
+			}
+		})
+		return err
+	})
 	told = append(told, `Fault("", asking kind for its clusters: no answer within 2s)`)
-	r.poll(told...)
+	r.interval(told...)
 	for range 5 {
-		r.poll(told...)
+		r.interval(told...)
 	}
 	e.with(func(e *engine) {
 		if e.lists != 2 {
@@ -234,7 +289,7 @@ func TestAClusterThatHangsHoldsUpNoOther(t *testing.T) {
 	told := []string{`Set("live")`}
 	r.until(told...)
 	told = append(told, `Fault("hung", asking kind for the kubeconfig of cluster "hung": no answer within 2s)`, `Synced("")`)
-	r.poll(told...)
+	r.interval(told...)
 	e.with(func(e *engine) { e.clusters["live"] = kubeconfig("CA", "three"); delete(e.clusters, "hung") })
 	fleettest.Eventually(t, 10*time.Second, func() error {
 		r.clock.Step(kind.DefaultInterval)

@@ -15,7 +15,7 @@ import (
 
 // Set is an EndpointSet that was read.
 type Set struct {
-	// Item is what the publisher is to do; nil: nothing.
+	// Item is what the publisher is to do. It has no selector where none can be read.
 	Item *publish.Item
 	// Base are the objects that are of no cluster.
 	Base []client.Object
@@ -29,7 +29,7 @@ type Set struct {
 func KeyOf(name string) publish.Key { return publish.Key{Kind: publish.EndpointSet, Name: name} }
 
 // Read reads an EndpointSet. last is the selector that what is there was made by, empty for none: it holds on where the
-// one in the spec cannot be read.
+// one in the spec cannot be read. Where neither can, it is a set of nothing, so that nothing stays let in that is gone.
 func Read(es *v1alpha1.EndpointSet, last string) Set {
 	s := Set{Base: base(es)}
 	parsed, err := Selector(es.Spec.Selector)
@@ -43,10 +43,11 @@ func Read(es *v1alpha1.EndpointSet, last string) Set {
 		s.Refused = append(s.Refused, publish.Statement{Reason: v1alpha1.ReasonSpecInvalid, Message: err.Error() + ": no cluster is selected"})
 	}
 	s.Warned = append(warnings(parsed), kept(es)...)
-	if parsed == nil {
-		return s
+	var selectors []*selector.Selector
+	if parsed != nil {
+		selectors = []*selector.Selector{parsed}
 	}
-	if !parsed.MatchesEverything() { // or it is all(), or warned of
+	if parsed != nil && !parsed.MatchesEverything() { // or it is all(), or warned of
 		s.Narrow = []publish.Narrow{{Field: "spec.selector", Selector: parsed}}
 	}
 	outputs := es.DeepCopy()
@@ -54,8 +55,13 @@ func Read(es *v1alpha1.EndpointSet, last string) Set {
 		Key: KeyOf(es.Name), Generation: es.Generation, Scope: es.Spec.Clusters, Staleness: es.Spec.Staleness, Known: es.Status.Clusters,
 		Owner:     Owner(es),
 		Places:    Places(es),
-		Selectors: []*selector.Selector{parsed},
-		Render:    func(r publish.Request) (publish.Rendered, error) { return render(outputs, parsed.String(), r) },
+		Selectors: selectors,
+		Render: func(r publish.Request) (publish.Rendered, error) {
+			if parsed == nil {
+				return renderNothing(outputs, r)
+			}
+			return render(outputs, parsed.String(), r)
+		},
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package set
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -45,7 +46,7 @@ func render(es *v1alpha1.EndpointSet, selector string, r publish.Request) (publi
 				continue
 			}
 			meta := publish.Meta(r.Key, r.Cluster.Name, namespaceOf(o), base, n+1, len(pieces), chosen(o))
-			if n == 0 {
+			if n == 0 && selector != "" {
 				if meta.Annotations == nil {
 					meta.Annotations = map[string]string{}
 				}
@@ -59,6 +60,12 @@ func render(es *v1alpha1.EndpointSet, selector string, r publish.Request) (publi
 		}
 	}
 	return rendered, nil
+}
+
+// renderNothing makes the objects of one cluster for a set of which nobody knows what it selects.
+func renderNothing(es *v1alpha1.EndpointSet, r publish.Request) (publish.Rendered, error) {
+	r.Addresses, r.Count = func(int) iter.Seq[netip.Prefix] { return func(func(netip.Prefix) bool) {} }, func(int) int { return 0 }
+	return render(es, "", r)
 }
 
 // base are the objects that close the pods of NetworkPolicies, whichever clusters there are.

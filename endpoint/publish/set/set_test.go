@@ -131,6 +131,20 @@ func TestTheLargestPiecesAreFarBelowWhatAnObjectMayHave(t *testing.T) {
 	}
 }
 
+// TestASetOfWhichNobodyKnowsWhatItSelectsLetsNothingIn, and keeps its objects.
+func TestASetOfWhichNobodyKnowsWhatItSelectsLetsNothingIn(t *testing.T) {
+	es := shop(v1alpha1.EndpointOutput{Name: "cm", ConfigMap: &v1alpha1.ConfigMapOutput{Namespace: "back"}})
+	es.Spec.Selector = "has("
+	rendered, err := set.Read(es, "").Item.Render(request(0, netip.MustParsePrefix("10.0.0.1/32")))
+	if err != nil || len(rendered.Objects) != 1 || rendered.Addresses != 0 || rendered.Endpoints != 0 {
+		t.Fatalf("got %+v (%v)", rendered, err)
+	}
+	cm := rendered.Objects[0].(*corev1.ConfigMap)
+	if _, ok := cm.Annotations[publish.SelectorAnnotation]; ok || cm.Data[set.AddressesKey] != "" {
+		t.Errorf("got %+v", cm)
+	}
+}
+
 // TestThereIsAMostOfAddressesOfACluster, whatever it tells: the lowest stay.
 func TestThereIsAMostOfAddressesOfACluster(t *testing.T) {
 	var addresses []netip.Prefix
@@ -178,7 +192,7 @@ func TestWhatIsSaidOfASelector(t *testing.T) {
 			es.Spec.Selector = c.text
 			s := set.Read(es, c.last)
 			follows := ""
-			if s.Item != nil {
+			if len(s.Item.Selectors) > 0 {
 				follows = s.Item.Selectors[0].String()
 			}
 			if follows != c.follows {

@@ -33,6 +33,7 @@ const (
 	decide       = "internal/controller/certificaterequest/decide.go"
 	cacheFile    = "internal/authcache/authcache.go"
 	authorsFile  = "internal/authors/authors.go"
+	managerFile  = "internal/authors/manager.go"
 )
 
 var rightsTable = []mutation{
@@ -234,6 +235,18 @@ var thievesTable = []mutation{
 		[]edit{{decide, "strings.HasPrefix(csr.Spec.Username, v1alpha1.MemberUser(\"\"))", "(true || strings.HasPrefix(csr.Spec.Username, v1alpha1.MemberUser(\"\")))"}, anyRequest}},
 	{thief + "of the manager's token becomes somebody in the local cluster", "its role in namespaces of requests gets Secrets by name",
 		[]edit{{"config/rbac/requests.yaml", "verbs: [get, create, update, delete]", "verbs: [get, list, create, update, delete]"}}},
+	{thief + "of the manager's token writes what it did not make", "policy of the manager: the label, also where something is deleted",
+		[]edit{{managerFile, `"(request.operation == 'CREATE' ? [dyn(object)] : request.operation == 'DELETE' ? [dyn(oldObject)] :`, `"(request.operation == 'CREATE' ? [dyn(object)] : request.operation == 'DELETE' ? [] :`}}},
+	{thief + "of the manager's token makes what nobody can tell from others", "policy of the manager: the label of what is made",
+		[]edit{{managerFile, `"(request.operation == 'CREATE' ? [dyn(object)] :`, `"(request.operation == 'CREATE' ? [] :`}}},
+	{thief + "of the manager's token takes over what it did not make", "policy of the manager: the label before",
+		[]edit{{managerFile, `[dyn(oldObject), dyn(object)])`, `[dyn(object)])`}}},
+	{thief + "of the manager's token takes over what it did not make", "policy of the manager: the label after",
+		[]edit{{managerFile, `[dyn(oldObject), dyn(object)])`, `[dyn(oldObject)])`}}},
+	{thief + "of the manager's token writes a ConfigMap that is a right", "policy of the manager: none in kube-system",
+		[]edit{{managerFile, `"!variables.configMap || variables.place != '"`, `"true || variables.place != '"`}}},
+	{thief + "of the manager's token writes the status of a Service", "policy of the manager: conditions alone",
+		[]edit{{managerFile, `"!variables.status || " + same("status", "loadBalancer") + " && "`, `"true || " + same("status", "loadBalancer") + " && "`}}},
 }
 
 var anySubject = edit{"grant/account.go", ` && s.Issuer.Subject != "" && s.Issuer.Subject == subject`, ` && s.Issuer.Subject != ""`}

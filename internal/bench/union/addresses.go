@@ -58,9 +58,9 @@ func (c *cluster) v6(i int) netip.Addr {
 	return netip.MustParseAddr(fmt.Sprintf("fd00:%d::%x", c.number+1, i))
 }
 
-// cidrs are where a remote cluster's endpoints may be.
-func (c *cluster) cidrs() []string {
-	return []string{fmt.Sprintf("10.%d.0.0/12", 16*(c.number+1)), fmt.Sprintf("fd00:%d::/32", c.number+1)}
+// cidrs are where the endpoints of a remote cluster may be.
+func cidrs(number int) []string {
+	return []string{fmt.Sprintf("10.%d.0.0/12", 16*(number+1)), fmt.Sprintf("fd00:%d::/32", number+1)}
 }
 
 // outside is an address that is not within them.

@@ -9,10 +9,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/bench"
+	"github.com/hawser-io/hawser/internal/fedtest"
 )
 
 const (
@@ -26,21 +26,17 @@ var accounts = []string{"default", "robot", "person"}
 
 // cluster is one of the fleet.
 type cluster struct {
-	name   string // of its RemoteCluster
-	number int    // 0 is the local one
+	fedtest.Cluster
+	number int // 0 is the local one
 	of     *fleettest.Cluster
-	kube   kubernetes.Interface
 	proxy  *fleettest.Proxy // that the replicas go through; nil for the local one
-	region string
-	apps   int // that pods are of
+	apps   int              // that pods are of
 	pool   *pool
 
 	mu   sync.Mutex
 	pods []*pod // that nobody changes now
 	made int
 }
-
-func (c *cluster) local() bool { return c.number == 0 }
 
 // pod is what is remembered of one, to change it.
 type pod struct {

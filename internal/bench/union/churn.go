@@ -98,8 +98,8 @@ func (r *run) change(c *cluster, random *rand.Rand) error {
 	case n < 190 || p.ended:
 		kept = false
 		now := int64(0)
-		if err := c.kube.CoreV1().Pods(p.namespace).Delete(r.Ctx, p.name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
-			return fmt.Errorf("deleting pod %s/%s of %s: %w", p.namespace, p.name, c.name, err)
+		if err := c.Kube.CoreV1().Pods(p.namespace).Delete(r.Ctx, p.name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+			return fmt.Errorf("deleting pod %s/%s of %s: %w", p.namespace, p.name, c.Name, err)
 		}
 		c.release(p)
 		r.made.Add(-1)
@@ -128,8 +128,8 @@ func (r *run) relabelPod(c *cluster, p *pod, random *rand.Rand) error {
 		labels[name] = value
 	}
 	patch := encoded(map[string]any{"metadata": map[string]any{"labels": labels}})
-	if _, err := c.kube.CoreV1().Pods(p.namespace).Patch(r.Ctx, p.name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		return fmt.Errorf("relabelling pod %s/%s of %s: %w", p.namespace, p.name, c.name, err)
+	if _, err := c.Kube.CoreV1().Pods(p.namespace).Patch(r.Ctx, p.name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("relabelling pod %s/%s of %s: %w", p.namespace, p.name, c.Name, err)
 	}
 	return nil
 }
@@ -138,12 +138,12 @@ func (r *run) relabelPod(c *cluster, p *pod, random *rand.Rand) error {
 func (r *run) relabel(c *cluster, namespace, account string, labels map[string]string) (err error) {
 	patch := encoded(map[string]any{"metadata": map[string]any{"labels": labels}})
 	if account == "" {
-		_, err = c.kube.CoreV1().Namespaces().Patch(r.Ctx, namespace, types.MergePatchType, patch, metav1.PatchOptions{})
+		_, err = c.Kube.CoreV1().Namespaces().Patch(r.Ctx, namespace, types.MergePatchType, patch, metav1.PatchOptions{})
 	} else {
-		_, err = c.kube.CoreV1().ServiceAccounts(namespace).Patch(r.Ctx, account, types.MergePatchType, patch, metav1.PatchOptions{})
+		_, err = c.Kube.CoreV1().ServiceAccounts(namespace).Patch(r.Ctx, account, types.MergePatchType, patch, metav1.PatchOptions{})
 	}
 	if err != nil {
-		return fmt.Errorf("relabelling %s/%s of %s: %w", namespace, account, c.name, err)
+		return fmt.Errorf("relabelling %s/%s of %s: %w", namespace, account, c.Name, err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/fedtest"
 )
 
 const (
@@ -23,14 +24,14 @@ const (
 // long it took from the end of that until a pod that was made there meanwhile is in all objects. What was known of the
 // cluster stays as it was, also while a replica has it that has never seen it; only what expires is taken away.
 func (r *run) cut(h *churn, c *cluster) (cut, mended time.Duration, err error) {
-	r.Say("cutting %s", c.name)
+	r.Say("cutting %s", c.Name)
 	begin := time.Now()
 	c.proxy.Cut()
 	marker, err := r.mark(c)
 	if err != nil {
 		return 0, 0, err
 	}
-	err = r.within(known, time.Second, "everybody to know that "+c.name+" is not heard of", h, func() error { return r.stale(c) })
+	err = r.within(known, time.Second, "everybody to know that "+c.Name+" is not heard of", h, func() error { return r.stale(c) })
 	if err = errors.Join(err, r.pass(lag, h)); err != nil {
 		return 0, 0, err
 	}
@@ -38,7 +39,7 @@ func (r *run) cut(h *churn, c *cluster) (cut, mended time.Duration, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	r.Say("everybody knows that %s is cut, and %d objects of it are held", c.name, len(was))
+	r.Say("everybody knows that %s is cut, and %d objects of it are held", c.Name, len(was))
 	if err := r.holds(h, c, was, alive, func() error { return nil }); err != nil {
 		return 0, 0, err
 	}
@@ -46,14 +47,14 @@ func (r *run) cut(h *churn, c *cluster) (cut, mended time.Duration, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	victim := owners[c.name]
-	r.Say("killing %s, which has %s", victim, c.name)
+	victim := owners[c.Name]
+	r.Say("killing %s, which has %s", victim, c.Name)
 	if err := r.group.Stop(victim, syscall.SIGKILL); err != nil {
 		return 0, 0, err
 	}
 	err = r.holds(h, c, was, 0, func() error {
 		owners, err := r.group.Owners()
-		if err == nil && (owners[c.name] == "" || owners[c.name] == victim) {
+		if err == nil && (owners[c.Name] == "" || owners[c.Name] == victim) {
 			err = fmt.Errorf("the owners are %v", owners)
 		}
 		return err
@@ -61,7 +62,7 @@ func (r *run) cut(h *churn, c *cluster) (cut, mended time.Duration, err error) {
 	if err = errors.Join(err, r.holds(h, c, was, unknown, func() error { return r.takenAway(c) })); err != nil {
 		return 0, 0, err
 	}
-	r.Say("mending %s", c.name)
+	r.Say("mending %s", c.Name)
 	end := time.Now()
 	c.proxy.Restore()
 	if err := r.arrived(h, marker); err != nil {
@@ -78,8 +79,8 @@ func (r *run) stale(c *cluster) error {
 		return fmt.Errorf("listing what is asked for: %w", err)
 	}
 	look := func(name string, of v1alpha1.ClusterScope, status *v1alpha1.FederationStatus) error {
-		i := slices.IndexFunc(status.Clusters, func(e v1alpha1.FederatedCluster) bool { return e.Name == c.name })
-		if takes(of, c) && (i < 0 || status.Clusters[i].StaleSince == nil) {
+		i := slices.IndexFunc(status.Clusters, func(e v1alpha1.FederatedCluster) bool { return e.Name == c.Name })
+		if fedtest.Takes(of, &c.Cluster) && (i < 0 || status.Clusters[i].StaleSince == nil) {
 			return fmt.Errorf("%s does not say so", name)
 		}
 		return nil
@@ -99,18 +100,14 @@ func (r *run) stale(c *cluster) error {
 
 // contents are what objects of a cluster say that are to be kept while it is not heard of.
 func (r *run) contents(c *cluster) (map[string]string, error) {
-	objects, err := r.found(labels.Set{managedBy: "hawser", ofCluster: c.name}.String())
+	objects, err := r.found(labels.Set{fedtest.ManagedBy: "hawser", fedtest.OfCluster: c.Name}.String())
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]string{}
 	for _, o := range objects {
-		switch {
-		case o.Labels[ofSet] == expiring:
-		case o.policy != nil:
-			all[o.String()] = string(encoded(o.policy.Spec))
-		default:
-			all[o.String()] = o.list.Data["addresses"]
+		if o.Labels[fedtest.OfSet] != expiring {
+			all[o.String()] = o.Content()
 		}
 	}
 	return all, nil
@@ -119,19 +116,19 @@ func (r *run) contents(c *cluster) (map[string]string, error) {
 // holds looks, for a while and until something else is the case, that objects stay as they were.
 func (r *run) holds(h *churn, c *cluster, was map[string]string, d time.Duration, also func() error) error {
 	begin := time.Now()
-	return r.within(d+2*time.Minute, time.Second, "what happens while "+c.name+" is cut", h, func() error {
+	return r.within(d+2*time.Minute, time.Second, "what happens while "+c.Name+" is cut", h, func() error {
 		now, err := r.contents(c)
 		if err != nil {
 			return err
 		}
 		for name, content := range was {
 			if after, there := now[name]; after != content {
-				return fatalError{fmt.Errorf("%s is cut, and %s was changed (it is there: %t): it was\n%.500s\nand is\n%.500s", c.name, name, there, content, after)}
+				return fatalError{fmt.Errorf("%s is cut, and %s was changed (it is there: %t): it was\n%.500s\nand is\n%.500s", c.Name, name, there, content, after)}
 			}
 		}
 		for name := range now {
 			if _, there := was[name]; !there {
-				return fatalError{fmt.Errorf("%s is cut, and %s was made", c.name, name)}
+				return fatalError{fmt.Errorf("%s is cut, and %s was made", c.Name, name)}
 			}
 		}
 		if time.Since(begin) < d {
@@ -143,17 +140,21 @@ func (r *run) holds(h *churn, c *cluster, was map[string]string, d time.Duration
 
 // takenAway says whether what expires of a cluster has gone, and says why.
 func (r *run) takenAway(c *cluster) error {
-	objects, err := r.found(labels.Set{managedBy: "hawser", ofCluster: c.name, ofSet: expiring}.String())
+	objects, err := r.found(labels.Set{fedtest.ManagedBy: "hawser", fedtest.OfCluster: c.Name, fedtest.OfSet: expiring}.String())
 	if err != nil {
 		return err
 	}
 	marked := 0
 	for _, o := range objects {
-		if o.Annotations[expired] == "true" {
+		if o.Annotations[fedtest.Expired] == "true" {
 			marked++
 		}
-		if all, err := o.prefixes(); err != nil || len(all) > 0 {
-			return fmt.Errorf("%s has %d ranges, although its staleness has expired: %w", o, len(all), err)
+		all, err := o.Prefixes()
+		if err == nil && len(all) > 0 {
+			err = fmt.Errorf("%s has %d ranges, although its staleness has expired", o, len(all))
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if marked == 0 {

@@ -39,14 +39,14 @@ func (r *run) fill(c *cluster) error {
 	for i := range nodes {
 		region := []string{"north", "south"}[i%2]
 		patch := encoded(map[string]any{"metadata": map[string]any{"labels": map[string]string{"region": region}}})
-		if _, err := c.kube.CoreV1().Nodes().Patch(r.Ctx, bench.NodeName(i), types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-			return fmt.Errorf("labelling node %d of %s: %w", i, c.name, err)
+		if _, err := c.Kube.CoreV1().Nodes().Patch(r.Ctx, bench.NodeName(i), types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			return fmt.Errorf("labelling node %d of %s: %w", i, c.Name, err)
 		}
 		status := encoded(map[string]any{"status": map[string]any{"addresses": []corev1.NodeAddress{
 			{Type: corev1.NodeHostName, Address: bench.NodeName(i)}, {Type: corev1.NodeInternalIP, Address: c.v4(nodesFrom + i).String()},
 		}}})
-		if _, err := c.kube.CoreV1().Nodes().Patch(r.Ctx, bench.NodeName(i), types.MergePatchType, status, metav1.PatchOptions{}, "status"); err != nil {
-			return fmt.Errorf("addressing node %d of %s: %w", i, c.name, err)
+		if _, err := c.Kube.CoreV1().Nodes().Patch(r.Ctx, bench.NodeName(i), types.MergePatchType, status, metav1.PatchOptions{}, "status"); err != nil {
+			return fmt.Errorf("addressing node %d of %s: %w", i, c.Name, err)
 		}
 	}
 	return bench.Parallel(12, r.perCluster, func(i int) error {
@@ -56,17 +56,17 @@ func (r *run) fill(c *cluster) error {
 
 // space makes a namespace with its accounts.
 func (r *run) space(c *cluster, i int) error {
-	core := c.kube.CoreV1()
+	core := c.Kube.CoreV1()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace(i), Labels: namespaceLabels(i, 0)}}
 	if _, err := core.Namespaces().Create(r.Ctx, ns, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("making namespace %s of %s: %w", ns.Name, c.name, err)
+		return fmt.Errorf("making namespace %s of %s: %w", ns.Name, c.Name, err)
 	}
 	for n, name := range accounts {
 		labels := accountLabels(i+n, 0)
 		if n > 0 {
 			account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
 			if _, err := core.ServiceAccounts(ns.Name).Create(r.Ctx, account, metav1.CreateOptions{}); err != nil {
-				return fmt.Errorf("making account %s/%s of %s: %w", ns.Name, name, c.name, err)
+				return fmt.Errorf("making account %s/%s of %s: %w", ns.Name, name, c.Name, err)
 			}
 			continue
 		}
@@ -78,7 +78,7 @@ func (r *run) space(c *cluster, i int) error {
 		})
 		cancel()
 		if err != nil {
-			return fmt.Errorf("labelling account %s/%s of %s: %w", ns.Name, name, c.name, err)
+			return fmt.Errorf("labelling account %s/%s of %s: %w", ns.Name, name, c.Name, err)
 		}
 	}
 	return nil
@@ -87,8 +87,8 @@ func (r *run) space(c *cluster, i int) error {
 // create makes a pod and lets it run.
 func (r *run) create(c *cluster, random *rand.Rand) error {
 	p, object, addresses := c.newPod(random)
-	if _, err := c.kube.CoreV1().Pods(p.namespace).Create(r.Ctx, object, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("making pod %s/%s of %s: %w", p.namespace, p.name, c.name, err)
+	if _, err := c.Kube.CoreV1().Pods(p.namespace).Create(r.Ctx, object, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("making pod %s/%s of %s: %w", p.namespace, p.name, c.Name, err)
 	}
 	if err := r.patchStatus(c, p, running(addresses)); err != nil {
 		return err
@@ -101,8 +101,8 @@ func (r *run) create(c *cluster, random *rand.Rand) error {
 }
 
 func (r *run) patchStatus(c *cluster, p *pod, patch []byte) error {
-	if _, err := c.kube.CoreV1().Pods(p.namespace).Patch(r.Ctx, p.name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
-		return fmt.Errorf("writing the status of pod %s/%s of %s: %w", p.namespace, p.name, c.name, err)
+	if _, err := c.Kube.CoreV1().Pods(p.namespace).Patch(r.Ctx, p.name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+		return fmt.Errorf("writing the status of pod %s/%s of %s: %w", p.namespace, p.name, c.Name, err)
 	}
 	return nil
 }

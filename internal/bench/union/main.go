@@ -3,8 +3,7 @@
 // and after a time in which pods, namespaces and accounts change all the time, replicas are killed, and one cluster
 // cannot be reached. It fails where anything differs, and names that.
 //
-// The brute force shares no code with what it judges: what selectors, policies and NetworkPolicies mean is said here
-// anew, by the documentation (terms.go, meaning.go, kubernetes.go), over objects that were listed anew.
+// The brute force, which shares no code with what it judges, is that of package fedtest.
 package main
 
 import (
@@ -22,6 +21,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/bench"
+	"github.com/hawser-io/hawser/internal/fedtest"
 )
 
 const (
@@ -58,8 +58,8 @@ type run struct {
 	clusters   []*cluster
 	admin      crclient.Client
 	group      *bench.Replicas
-	sets       []endpointSet
-	policies   []policy
+	sets       []fedtest.Set
+	policies   []fedtest.Policy
 
 	made, changed atomic.Int64 // pods that there are, and changes
 	writes        atomic.Pointer[writes]
@@ -101,16 +101,18 @@ func (r *run) progress(ctx context.Context) {
 func (r *run) prepare() error {
 	apps := max(bench.Size(pods)/perApp, 4)
 	for number, f := range fleet {
-		c := &cluster{name: f.name, number: number, region: f.region, apps: apps, pool: newPool(2*r.perCluster+100, uint64(number))}
+		c := &cluster{number: number, apps: apps, pool: newPool(2*r.perCluster+100, uint64(number))}
+		c.Name, c.Labels, c.CIDRs = f.name, map[string]string{"region": f.region}, cidrs(number)
 		name := f.name
-		if c.local() {
-			name = "primary"
+		if number == 0 {
+			name, c.Local, c.Labels, c.CIDRs = "primary", true, nil, nil
 		}
+		c.Ever = c.ever()
 		var err error
 		if c.of, err = r.Fleet.Cluster(r.Ctx, name); err != nil {
 			return err
 		}
-		if c.kube, err = client(c.of); err != nil {
+		if c.Kube, err = client(c.of); err != nil {
 			return err
 		}
 		r.clusters = append(r.clusters, c)
@@ -135,16 +137,16 @@ func (r *run) prepare() error {
 // declare makes the RemoteClusters, which are reached through proxies.
 func (r *run) declare() error {
 	for _, c := range r.clusters[1:] {
-		t, err := r.Target(c.name, v1alpha1.CapabilityEndpoints)
+		t, err := r.Target(c.Name, v1alpha1.CapabilityEndpoints)
 		if err != nil {
 			return err
 		}
 		if c.proxy, err = c.of.NewProxy(); err != nil {
 			return err
 		}
-		err = r.DeclareAs(r.admin, c.name, t, func(rc *v1alpha1.RemoteCluster) {
-			rc.Labels = map[string]string{"region": c.region}
-			rc.Spec.Server, rc.Spec.EndpointCIDRs = c.proxy.URL, c.cidrs()
+		err = r.DeclareAs(r.admin, c.Name, t, func(rc *v1alpha1.RemoteCluster) {
+			rc.Labels = c.Labels
+			rc.Spec.Server, rc.Spec.EndpointCIDRs = c.proxy.URL, c.CIDRs
 		})
 		if err != nil {
 			return err
@@ -160,13 +162,13 @@ func (r *run) ask() error {
 		return fmt.Errorf("making namespace %s: %w", space, err)
 	}
 	for _, s := range r.sets {
-		if err := r.admin.Create(r.Ctx, s.object); err != nil {
-			return fmt.Errorf("making EndpointSet %s: %w", s.object.Name, err)
+		if err := r.admin.Create(r.Ctx, s.Object); err != nil {
+			return fmt.Errorf("making EndpointSet %s: %w", s.Object.Name, err)
 		}
 	}
 	for _, p := range r.policies {
-		if err := r.admin.Create(r.Ctx, p.object); err != nil {
-			return fmt.Errorf("making FederatedNetworkPolicy %s: %w", p.object.Name, err)
+		if err := r.admin.Create(r.Ctx, p.Object); err != nil {
+			return fmt.Errorf("making FederatedNetworkPolicy %s: %w", p.Object.Name, err)
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/internal/fedtest"
 )
 
 // space is the namespace that EndpointSets write to.
@@ -14,19 +15,6 @@ const space = "outputs"
 
 // marker is a label of the pods by which it is seen how far everything is.
 const marker = "marker"
-
-// endpointSet is one, with what its selector means.
-type endpointSet struct {
-	object   *v1alpha1.EndpointSet
-	selector term
-}
-
-// set makes one, of outputs that are named after what they are.
-func set(name string, selector term, of v1alpha1.ClusterScope, outputs ...v1alpha1.EndpointOutput) endpointSet {
-	return endpointSet{&v1alpha1.EndpointSet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.EndpointSetSpec{
-		Selector: selector.text, Clusters: of, Outputs: outputs,
-	}}, selector}
-}
 
 func policyOutput(name string, ports []v1alpha1.OutputPort, types ...v1alpha1.PolicyType) v1alpha1.EndpointOutput {
 	return v1alpha1.EndpointOutput{Name: name, NetworkPolicy: &v1alpha1.NetworkPolicyOutput{
@@ -56,45 +44,32 @@ const expiring = "expiring"
 
 // sets are those of the run: of every way to select, to write, and to choose clusters. The first two match so much that
 // one object does not hold it.
-func sets(apps int) []endpointSet {
+func sets(apps int) []fedtest.Set {
 	app := func(i int) string { return fmt.Sprintf("app-%d", i%apps) }
-	all := []endpointSet{
-		set("everything", everything(), anywhere(), ingress),
-		set("managed", and(has("managed-by"), has("projectcalico.org/orchestrator")), named("alpha"), list),
-		set("app", is("app", app(7)), anywhere(), list, both),
-		set("releases", or(oneOf("release", "release-1", "release-20", "release-300"), oneOf("app", app(1), app(2))), named("alpha", "beta"), list),
-		set("team", and(is("pcns.team", "team-1"), is("tier", "tier-3")), anywhere(), list, ingress),
-		set("stable", and(not(has("canary")), is("component", "component-4"), has("projectcalico.org/namespace")), remote(), both),
-		set("prefix", starts("uid", "u0f"), remote(), list),
-		set("robots", and(is("projectcalico.org/serviceaccount", "robot"), is("pcsa.trust", "high"), isNot("stage", "none"), is("side", "side-0")), anywhere(), ingress),
-		set("one-cluster", and(is("hawser.io/cluster", "gamma"), is("zone", "zone-2")), anywhere(), list),
-		set("neither", and(notIn("tier", "tier-0", "tier-1", "tier-2", "tier-3", "tier-4", "tier-5", "tier-6"), isNot("track", "track-1"), has("app")), inEurope(), both),
-		set("local", and(is("side", "side-1"), is("zone", "zone-0")), here(), list),
-		set("odd", and(ends("app", "3"), contains("release", "-1")), remote(), list),
-		set("hosts", not(has("projectcalico.org/orchestrator")), anywhere(), list, ingress),
-		set("nobody", is("app", "nobody"), anywhere(), list, ingress),
-		set(expiring, is("tier", "tier-5"), remote(), list, ingress),
-		set("markers", has(marker), anywhere(), list),
+	all := []fedtest.Set{
+		fedtest.NewSet("everything", fedtest.Everything(), anywhere(), ingress),
+		fedtest.NewSet("managed", fedtest.And(fedtest.Has("managed-by"), fedtest.Has("projectcalico.org/orchestrator")), named("alpha"), list),
+		fedtest.NewSet("app", fedtest.Is("app", app(7)), anywhere(), list, both),
+		fedtest.NewSet("releases", fedtest.Or(fedtest.In("release", "release-1", "release-20", "release-300"), fedtest.In("app", app(1), app(2))), named("alpha", "beta"), list),
+		fedtest.NewSet("team", fedtest.And(fedtest.Is("pcns.team", "team-1"), fedtest.Is("tier", "tier-3")), anywhere(), list, ingress),
+		fedtest.NewSet("stable", fedtest.And(fedtest.Not(fedtest.Has("canary")), fedtest.Is("component", "component-4"), fedtest.Has("projectcalico.org/namespace")), remote(), both),
+		fedtest.NewSet("prefix", fedtest.Starts("uid", "u0f"), remote(), list),
+		fedtest.NewSet("robots", fedtest.And(fedtest.Is("projectcalico.org/serviceaccount", "robot"), fedtest.Is("pcsa.trust", "high"), fedtest.IsNot("stage", "none"), fedtest.Is("side", "side-0")), anywhere(), ingress),
+		fedtest.NewSet("one-cluster", fedtest.And(fedtest.Is("hawser.io/cluster", "gamma"), fedtest.Is("zone", "zone-2")), anywhere(), list),
+		fedtest.NewSet("neither", fedtest.And(fedtest.NotIn("tier", "tier-0", "tier-1", "tier-2", "tier-3", "tier-4", "tier-5", "tier-6"), fedtest.IsNot("track", "track-1"), fedtest.Has("app")), inEurope(), both),
+		fedtest.NewSet("local", fedtest.And(fedtest.Is("side", "side-1"), fedtest.Is("zone", "zone-0")), here(), list),
+		fedtest.NewSet("odd", fedtest.And(fedtest.Ends("app", "3"), fedtest.Contains("release", "-1")), remote(), list),
+		fedtest.NewSet("hosts", fedtest.Not(fedtest.Has("projectcalico.org/orchestrator")), anywhere(), list, ingress),
+		fedtest.NewSet("nobody", fedtest.Is("app", "nobody"), anywhere(), list, ingress),
+		fedtest.NewSet(expiring, fedtest.Is("tier", "tier-5"), remote(), list, ingress),
+		fedtest.NewSet("markers", fedtest.Has(marker), anywhere(), list),
 	}
 	for _, s := range all {
-		if s.object.Name == expiring {
-			s.object.Spec.Staleness = &v1alpha1.Staleness{
+		if s.Object.Name == expiring {
+			s.Object.Spec.Staleness = &v1alpha1.Staleness{
 				Policy: v1alpha1.StalenessExpire, ExpireAfter: &metav1.Duration{Duration: 20 * time.Second}, Settle: &metav1.Duration{Duration: 10 * time.Second},
 			}
 		}
 	}
 	return all
-}
-
-// takes says whether endpoints of a cluster are asked for.
-func takes(of v1alpha1.ClusterScope, c *cluster) bool {
-	if c.local() {
-		return of.Local
-	}
-	for _, name := range of.Names {
-		if name == c.name {
-			return true
-		}
-	}
-	return of.All || of.Selector != nil && of.Selector.MatchLabels["region"] == c.region
 }

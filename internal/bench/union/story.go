@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/hawser-io/hawser/internal/fedtest"
 )
 
 const (
@@ -55,10 +58,10 @@ func (r *run) story(ctx context.Context) error {
 		return err
 	}
 	most, name, median := w.most()
-	r.Add("pods", float64(now.pods), "count", fmt.Sprintf("in 4 real clusters, one of them the local one, by %d sets and %d policies; 3 processes of hawser manager --shards share the fleet", len(r.sets), len(r.policies)))
-	r.Add("differences", 0, "count", fmt.Sprintf("between the union of the written objects and a brute-force computation from objects listed anew, after %d changes, %.0f a second, two replicas killed and one cluster cut", changed, float64(changed)/took.Seconds()))
+	r.Add("pods", float64(now.Pods), "count", fmt.Sprintf("in 4 real clusters, one of them the local one, by %d sets and %d policies; 3 processes of hawser manager --shards share the fleet", len(r.sets), len(r.policies)))
+	r.Add("differences", float64(v.Count), "count", fmt.Sprintf("between the union of the written objects and a brute-force computation from objects listed anew, after %d changes, %.0f a second, two replicas killed and one cluster cut", changed, float64(changed)/took.Seconds()))
 	r.Add("converge_end_s", settled.Seconds(), "s", "from the last change until nothing differed, with the time that it takes to list everything")
-	r.Add("objects", float64(len(v.objects)), "count", "NetworkPolicies and ConfigMaps")
+	r.Add("objects", float64(v.Objects), "count", "NetworkPolicies and ConfigMaps")
 	r.Add("writes", float64(total-before), "count", fmt.Sprintf("of these during the changes, %.2f for each change; the object in the middle %d, the most %d (%s), the first ones included", float64(total-before)/float64(changed), median, most, name))
 	return nil
 }
@@ -91,7 +94,7 @@ func (r *run) begin() error {
 	if err != nil {
 		return err
 	}
-	r.Add("converge_first_s", took.Seconds(), "s", fmt.Sprintf("from the declaration of the sets and policies until %d objects were there, with what %d pods are to be in them", len(v.objects), w.pods))
+	r.Add("converge_first_s", took.Seconds(), "s", fmt.Sprintf("from the declaration of the sets and policies until %d objects were there, with what %d pods are to be in them", v.Objects, w.Pods))
 	return r.ready()
 }
 
@@ -149,9 +152,9 @@ func (r *run) kill(h *churn, victim string, owned ...string) (time.Duration, err
 	if err := r.group.Stop(victim, syscall.SIGKILL); err != nil {
 		return 0, err
 	}
-	var markers []*thing
+	var markers []*marked
 	for _, c := range r.clusters {
-		if slices.Contains(owned, c.name) {
+		if slices.Contains(owned, c.Name) {
 			m, err := r.mark(c)
 			if err != nil {
 				return 0, err
@@ -180,7 +183,7 @@ func (r *run) comeBack(h *churn, name string) error {
 }
 
 // settle compares until nothing differs, or nothing is written any more.
-func (r *run) settle(w *world) (took time.Duration, last *verdict, err error) {
+func (r *run) settle(w *fedtest.World) (took time.Duration, last *fedtest.Verdict, err error) {
 	begin, told, wrote, count := time.Now(), time.Now(), time.Now(), 0
 	err = r.within(patience, time.Second, "the written objects to be what they are to be", nil, func() error {
 		v, err := r.judge(w)
@@ -188,14 +191,14 @@ func (r *run) settle(w *world) (took time.Duration, last *verdict, err error) {
 			return err
 		}
 		last = v
-		if v.count == 0 {
+		if v.Count == 0 {
 			return nil
 		}
 		if time.Since(told) > 5*time.Second {
 			told = time.Now()
-			r.Say("%d differences, such as: %s", v.count, v.texts[0])
+			r.Say("%d differences, such as: %s", v.Count, v.Texts[0])
 		}
-		differ := fmt.Errorf("there are %d differences", v.count)
+		differ := fmt.Errorf("there are %d differences", v.Count)
 		n, err := r.writes.Load().sum()
 		switch {
 		case err != nil:
@@ -207,15 +210,15 @@ func (r *run) settle(w *world) (took time.Duration, last *verdict, err error) {
 		}
 		return differ
 	})
-	if err != nil && last != nil && last.count > 0 {
-		last.tell()
+	if err != nil && last != nil && last.Count > 0 {
+		fmt.Fprintln(os.Stderr, last)
 		err = errors.Join(err, r.ready())
 	}
 	return time.Since(begin), last, err
 }
 
 // still fails where something is written although nothing changes, or differs then.
-func (r *run) still(w *world, count *writes) error {
+func (r *run) still(w *fedtest.World, count *writes) error {
 	before, err := count.sum()
 	if err != nil {
 		return err
@@ -234,9 +237,9 @@ func (r *run) still(w *world, count *writes) error {
 	if err != nil {
 		return err
 	}
-	if v.count > 0 {
-		v.tell()
-		return fmt.Errorf("there are %d differences after all was right", v.count)
+	if v.Count > 0 {
+		fmt.Fprintln(os.Stderr, v)
+		return fmt.Errorf("there are %d differences after all was right", v.Count)
 	}
 	return r.ready()
 }

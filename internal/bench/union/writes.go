@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
+
+	"github.com/hawser-io/hawser/internal/fedtest"
 )
 
 // writes counts the writes of every object that the replicas make: each is an event of a watch, which are never put
@@ -33,7 +35,7 @@ func (r *run) countWrites(ctx context.Context) (*writes, error) {
 	}
 	w := &writes{objects: map[string]int{}}
 	for _, kind := range kindsWritten {
-		only := metav1.ListOptions{LabelSelector: managedBy + "=hawser"}
+		only := metav1.ListOptions{LabelSelector: fedtest.ManagedBy + "=hawser"}
 		list, err := client.Resource(kind).List(ctx, only)
 		if err != nil {
 			return nil, fmt.Errorf("listing %s: %w", kind.Resource, err)
@@ -55,7 +57,7 @@ func (w *writes) count(ctx context.Context, resource string, events watch.Interf
 		if !ok {
 			continue
 		}
-		if object.Labels[ofSet]+object.Labels[ofPolicy] == "" {
+		if object.Labels[fedtest.OfSet]+object.Labels[fedtest.OfPolicy] == "" {
 			continue
 		}
 		w.mu.Lock()

@@ -81,6 +81,8 @@ type Surroundings struct {
 	Namespace string
 	// ManagerSeen is when the manager last renewed its Lease; zero if it holds none that we may read.
 	ManagerSeen time.Time
+	// ManagerFresh is how long ago that may be.
+	ManagerFresh time.Duration
 	// ManagerVersion and LocalKubernetes are versions of the local side; empty if not known.
 	ManagerVersion  string
 	LocalKubernetes string
@@ -174,7 +176,7 @@ func (e *examination) checkSpec() bool {
 	if rc.Spec.Disabled {
 		e.add("spec", Warning, e.mend().Set("disabled", false), "the cluster is disabled: the manager keeps no connection to it")
 	}
-	if rc.Spec.Auth.Type == v1alpha1.AuthInCluster {
+	if rc.IsLocal() {
 		e.add("spec", Skipped, "", "it is the cluster of the manager itself, reached by the manager's own account: only the manager can say more")
 		return false
 	}

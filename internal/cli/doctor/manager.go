@@ -3,7 +3,6 @@ package doctor
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,14 +17,11 @@ func (e *examination) checkTwins() {
 	}
 }
 
-// managerFresh is how old the manager's Lease may be: it is renewed every few seconds, and good for fifteen.
-const managerFresh = time.Minute
-
 // checkManager compares what was found from here with what the manager reports, which sits elsewhere
 // and may have seen what we have not.
 func (e *examination) checkManager() {
 	conditions := e.Cluster.Status.Conditions
-	if seen := e.ManagerSeen; !seen.IsZero() && e.Clock.Since(seen) > managerFresh {
+	if seen := e.ManagerSeen; !seen.IsZero() && e.Clock.Since(seen) > e.ManagerFresh {
 		e.add("manager", Error, "kubectl -n "+e.Namespace+" rollout restart deploy/hawser", "it does not run: it last renewed its Lease at %s, and what follows is older still", stamp(seen))
 	}
 	if len(conditions) == 0 {

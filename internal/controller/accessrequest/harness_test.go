@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -279,6 +280,21 @@ func (w *world) grant(name, namespace string) (account string) {
 			w.t.Fatalf("creating %T %s: %v", obj, obj.GetName(), err)
 		}
 	}
+	eventually(w.t, func() error { // an API server knows of rights a moment after they were written
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:" + v1alpha1.MemberNamespace(w.local) + ":" + v1alpha1.MemberServiceAccount,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: in.Namespace, Verb: "create", Resource: "serviceaccounts", Subresource: "token", Name: account,
+			},
+		}}
+		if err := w.far.Create(w.t.Context(), review); err != nil {
+			return err
+		}
+		if !review.Status.Allowed {
+			return errors.New("the right to mint is not there yet")
+		}
+		return nil
+	})
 	return account
 }
 

@@ -17,28 +17,42 @@ type plan struct {
 	barred  bool
 }
 
+// What a RemoteCluster says of a cluster that is not asked.
+var (
+	NoCapability = endpoint.Gap{Reason: endpoint.ReasonNoCapability, Message: "spec.capabilities of its RemoteCluster lacks endpoints"}
+	Disabled     = endpoint.Gap{Reason: endpoint.ReasonDisabled, Message: "spec.disabled of its RemoteCluster is true"}
+)
+
+// Contributes says whether a cluster is to contribute endpoints at all: the local one always is.
+func Contributes(rc *v1alpha1.RemoteCluster) bool {
+	return rc.IsLocal() || slices.Contains(rc.Spec.Capabilities, v1alpha1.CapabilityEndpoints)
+}
+
 // decide says what becomes of a cluster that its connection has found to be id. What its RemoteCluster says is definite: without the capability, or without endpointCIDRs, it contributes
 // nothing. What may pass leaves what is known as it is.
 func decide(rc *v1alpha1.RemoteCluster, id string, hosts *Hosts) plan {
-	local := rc.Spec.Auth.Type == v1alpha1.AuthInCluster
+	local := rc.IsLocal()
 	p := plan{cluster: endpoint.Cluster{Name: rc.Name, ID: id, Labels: rc.Labels, Local: local}}
 	bounds, err := endpoint.ParseBounds(rc.Spec.EndpointCIDRs)
 	own, known := hosts.Addresses()
 	bounds.Local, bounds.Never = local, own
 	p.cluster.Bounds = bounds
-	bar := func(reason, message string) plan {
-		p.why, p.barred = endpoint.Gap{Reason: reason, Message: message}, true
+	bar := func(why endpoint.Gap) plan {
+		p.why, p.barred = why, true
 		return p
 	}
+	unbounded := func(message string) plan {
+		return bar(endpoint.Gap{Reason: endpoint.ReasonUnbounded, Message: "spec.endpointCIDRs of its RemoteCluster " + message})
+	}
 	switch {
-	case !local && !slices.Contains(rc.Spec.Capabilities, v1alpha1.CapabilityEndpoints):
-		return bar(endpoint.ReasonNoCapability, "spec.capabilities of its RemoteCluster lacks endpoints")
+	case !Contributes(rc):
+		return bar(NoCapability)
 	case err != nil:
-		return bar(endpoint.ReasonUnbounded, "spec.endpointCIDRs of its RemoteCluster cannot be read: "+err.Error())
+		return unbounded("cannot be read: " + err.Error())
 	case !local && len(rc.Spec.EndpointCIDRs) == 0:
-		return bar(endpoint.ReasonUnbounded, "spec.endpointCIDRs of its RemoteCluster is empty: no address may be contributed")
+		return unbounded("is empty: no address may be contributed")
 	case rc.Spec.Disabled:
-		p.why = endpoint.Gap{Reason: endpoint.ReasonDisabled, Message: "spec.disabled of its RemoteCluster is true"}
+		p.why = Disabled
 	case !local && !known: // when they are, we are told
 		p.why = endpoint.Gap{Reason: endpoint.ReasonNotConnected, Message: "the addresses of the local cluster's nodes and API servers, which no other may claim, are not known yet"}
 	case id == "":

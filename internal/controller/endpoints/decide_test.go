@@ -56,7 +56,7 @@ func TestDecidesWhoIsFollowed(t *testing.T) {
 			if p.why.Reason != tt.reason || p.barred != tt.barred {
 				t.Errorf("decided %+v, want reason %q, barred %v", p, tt.reason, tt.barred)
 			}
-			local := tt.rc.Spec.Auth.Type == v1alpha1.AuthInCluster
+			local := tt.rc.IsLocal()
 			if p.cluster.Name != "alpha" || p.cluster.ID != tt.id || p.cluster.Local != local || p.cluster.Bounds.Local != local || cmp.Diff(tt.rc.Labels, p.cluster.Labels) != "" {
 				t.Errorf("the cluster is %+v", p.cluster)
 			}

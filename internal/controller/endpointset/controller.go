@@ -17,16 +17,11 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/endpoint/publish/set"
+	"github.com/hawser-io/hawser/internal/guard"
 )
 
 // lookAgain is when a set is looked at again that waits for something that is not watched.
 const lookAgain = 30 * time.Second
-
-// Guard says whether those who write EndpointSets are kept within their rights: package internal/guard.
-type Guard interface {
-	// Missing is nil where they are, and otherwise says what to do.
-	Missing(ctx context.Context) error
-}
 
 // Reconciler hands EndpointSets to the publisher. It runs in every replica.
 type Reconciler struct {
@@ -36,12 +31,14 @@ type Reconciler struct {
 	// Objects say by which selector a set was made before a restart.
 	Objects *publish.Objects
 	// Guard, without which nothing is made of what was not made before. Nil: nobody asks.
-	Guard Guard
+	Guard guard.Authority
 
-	read readable
+	read    readable
+	unasked guard.Unasked
 }
 
-// Reconcile hands one set over, or takes it back.
+// Reconcile hands one set over, or takes it back. One that waits for a finalizer is followed until it
+// is gone: what it lets in is not to stay longer than what it asks for.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	key := set.KeyOf(req.Name)
 	es := &v1alpha1.EndpointSet{}
@@ -50,35 +47,44 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	case apierrors.IsNotFound(err):
 		r.Publisher.Drop(key)
 		r.read.forget(req.Name)
+		r.unasked.Forget(req.NamespacedName)
 		return reconcile.Result{}, nil
 	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("reading EndpointSet %q: %w", req.Name, err)
-	case !es.DeletionTimestamp.IsZero():
-		r.Publisher.Drop(key)
-		return reconcile.Result{}, nil
 	}
 	if r.Publisher.Has(key, es.UID, es.Generation) {
 		r.Publisher.Saw(key, es.Status.Clusters)
 		return reconcile.Result{}, nil
 	}
-	if !publish.WorkedBy(es.Status.Clusters, es.Generation) && r.unbounded(ctx) { // the leader says so
-		return reconcile.Result{RequeueAfter: lookAgain}, nil
+	if held, err := r.held(ctx, es); err != nil || held { // the leader says so
+		r.Publisher.DropOther(key, es.UID)
+		return reconcile.Result{RequeueAfter: lookAgain}, err
 	}
+	r.read.note(es)
 	last, known := r.read.last(es, r.Objects)
 	if !known { // what was made before a restart was not listed yet
 		return reconcile.Result{RequeueAfter: time.Second}, nil
 	}
-	s := set.Read(es, last)
-	if s.Item == nil {
-		r.Publisher.Drop(key)
-		return reconcile.Result{}, nil
-	}
-	r.Publisher.Put(*s.Item)
+	r.Publisher.Put(*set.Read(es, last).Item)
 	return reconcile.Result{}, nil
 }
 
-func (r *Reconciler) unbounded(ctx context.Context) bool {
-	return r.Guard != nil && r.Guard.Missing(ctx) != nil
+// held says that nothing is to be made of the spec of a set as it is.
+func (r *Reconciler) held(ctx context.Context, es *v1alpha1.EndpointSet) (bool, error) {
+	of := specOf(es)
+	if of.Worked {
+		return false, nil
+	}
+	verdict, err := r.unasked.Ask(ctx, r.Guard, of)
+	return verdict.Held, err
+}
+
+// specOf is what the guard has to know of a set.
+func specOf(es *v1alpha1.EndpointSet) guard.Spec {
+	return guard.Spec{
+		NamespacedName: types.NamespacedName{Name: es.Name}, UID: es.UID, Generation: es.Generation,
+		Worked: publish.WorkedBy(es.Status.Clusters, es.Generation), Conditions: es.Status.Conditions,
+	}
 }
 
 // readable remembers which selectors could be read.
@@ -92,18 +98,25 @@ type remembered struct {
 	selector string
 }
 
-// last returns the selector of a set that was read last, "" where there was none. known is false where that is not
-// known yet.
-func (r *readable) last(es *v1alpha1.EndpointSet, objects *publish.Objects) (text string, known bool) {
+// note remembers the selector of a set that is followed, if it can be read.
+func (r *readable) note(es *v1alpha1.EndpointSet) {
+	s, err := set.Selector(es.Spec.Selector)
+	if err != nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sets == nil {
 		r.sets = map[string]remembered{}
 	}
-	if s, err := set.Selector(es.Spec.Selector); err == nil {
-		r.sets[es.Name] = remembered{es.UID, s.String()}
-		return s.String(), true
-	}
+	r.sets[es.Name] = remembered{es.UID, s.String()}
+}
+
+// last returns the selector of a set that was read last, "" where there was none. known is false where that is not
+// known yet.
+func (r *readable) last(es *v1alpha1.EndpointSet, objects *publish.Objects) (text string, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if m, ok := r.sets[es.Name]; ok && m.uid == es.UID {
 		return m.selector, true
 	}

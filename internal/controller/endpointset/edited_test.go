@@ -33,6 +33,7 @@ func globalOutput() v1alpha1.EndpointOutput {
 // TestAnEditThatOnlyTakesAwayIsSeen, for which nobody is named, as is one of a label that the output asked for; by a
 // process that begins after it, too.
 func TestAnEditThatOnlyTakesAwayIsSeen(t *testing.T) {
+	t.Parallel()
 	s, a, r := followed(t)
 	s.set("has(app)", []string{a}, s.configMap(), s.networkPolicy(), globalOutput())
 	s.has(a, "10.0.0.1/32")
@@ -110,7 +111,20 @@ func TestDefaultsOfAnAPIAreNoEdit(t *testing.T) {
 	if err := patch(t.Context(), `[{"op":"add","path":"`+at+`","value":{"type":"string","default":"x"}}]`); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = patch(context.Background(), `[{"op":"remove","path":"`+at+`"}]`) })
+	t.Cleanup(func() { // others have the same kind
+		_ = patch(context.Background(), `[{"op":"remove","path":"`+at+`"}]`)
+		eventually(t, func() error {
+			gns := s.globalNetworkSet("none")
+			gns.Object["spec"] = map[string]any{}
+			if err := s.admin.Create(context.Background(), gns, client.DryRunAll); err != nil {
+				return err
+			}
+			if _, found, _ := unstructured.NestedString(gns.Object, "spec", "tier"); found {
+				return errors.New("it still has a default")
+			}
+			return nil
+		})
+	})
 	eventually(t, func() error {
 		gns := s.globalNetworkSet(a)
 		if err := s.admin.Get(t.Context(), client.ObjectKeyFromObject(gns), gns); err != nil {

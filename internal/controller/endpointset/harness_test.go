@@ -3,6 +3,7 @@ package endpointset_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"iter"
 	"maps"
@@ -35,19 +36,30 @@ import (
 	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/controller/endpointset"
+	"github.com/hawser-io/hawser/internal/controller/federatednetworkpolicy"
 	"github.com/hawser-io/hawser/internal/rbac"
 )
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	os.Exit(fleettest.Run(m, "primary"))
+	// Tests wait for controllers, and for time to pass, more than they work: many run at a time, wherever this is.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(fleettest.Run(m, "primary", "alpha", "beta"))
 }
 
-const patience = 20 * time.Second
+const patience = 40 * time.Second
 
+// eventually is fleettest.Eventually that asks less often: many tests wait at a time, and each of their questions costs
+// the one API server that all wait for.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
-	fleettest.Eventually(t, patience, check)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	defer cancel()
+	if err := fleettest.Until(ctx, 70*time.Millisecond, check); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // book is what a replica knows of clusters, as a test says.
@@ -163,13 +175,16 @@ func (b *book) remove(cluster, name string) {
 
 var web = map[string]string{"app": "web"}
 
-// scene is a local cluster with a leader, and replicas under the manager's own roles.
+// scene is a local cluster with a leader, and replicas under the manager's own roles. Several are in one cluster at a
+// time: whatever is in no namespace has a name that begins with the scene's.
 type scene struct {
 	*fleettest.Cluster
 	t         *testing.T
 	admin     client.Client
 	namespace string
 	name      string // of the set, and the beginning of those of clusters
+	local     string // the name of the local cluster
+	policies  bool   // FederatedNetworkPolicies are worked on, too
 	guard     *guard
 	clock     *running
 	known     *book // what the leader knows of clusters, and whichever replica is given it
@@ -177,23 +192,54 @@ type scene struct {
 	writes    atomic.Int64 // requests that write objects
 }
 
-var scenes atomic.Int32
-
-func newScene(t *testing.T) *scene {
-	t.Helper()
-	s := &scene{Cluster: fleettest.Use(t, "primary"), t: t, name: fmt.Sprintf("s%d", scenes.Add(1)), guard: &guard{}, known: newBook()}
-	s.admin = s.Admin(t)
-	s.Install(t, "../../../config/crd/hawser.io_remoteclusters.yaml", "../../../config/crd/hawser.io_endpointsets.yaml",
-		"../../../config/rbac/manager.yaml", "../../../endpoint/calico/testdata/*networksets.projectcalico.org.yaml")
-	for _, f := range rbac.Features() {
-		if f.Name == "endpoints" {
-			s.ApplyObjects(t, f.Objects()...)
-		}
+var (
+	scenes atomic.Int32
+	// primary is the cluster of all scenes, with what each needs.
+	primary struct {
+		once    sync.Once
+		cluster *fleettest.Cluster
 	}
+)
+
+func newScene(t *testing.T, change ...func(*scene)) *scene {
+	t.Helper()
+	primary.once.Do(func() {
+		c := fleettest.Use(t, "primary")
+		c.Install(t, "../../../config/crd/hawser.io_remoteclusters.yaml", "../../../config/crd/hawser.io_endpointsets.yaml", "../../../config/crd/hawser.io_federatednetworkpolicies.yaml",
+			"../../../config/rbac/manager.yaml", "../../../endpoint/calico/testdata/*networksets.projectcalico.org.yaml")
+		for _, f := range rbac.Features() {
+			if f.Name == "endpoints" {
+				c.ApplyObjects(t, f.Objects()...)
+			}
+		}
+		primary.cluster = c
+	})
+	if primary.cluster == nil {
+		t.Fatal("the local cluster could not be made ready")
+	}
+	s := &scene{Cluster: primary.cluster, t: t, name: fmt.Sprintf("s%d", scenes.Add(1)), local: "here", guard: &guard{}, known: newBook()}
+	s.admin = s.Admin(t)
 	s.namespace = s.Namespace(t)
 	s.clock = newRunning(t)
+	for _, f := range change {
+		f(s)
+	}
 	s.lead()
 	return s
+}
+
+// own reads what is of one scene. A set of another one cannot be read, which its controllers do not try again, and so nobody
+// touches it.
+type own struct {
+	client.Reader
+	scene string
+}
+
+func (o own) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if _, ok := obj.(*v1alpha1.EndpointSet); ok && key.Name != o.scene && !strings.HasPrefix(key.Name, o.scene+"-") {
+		return reconcile.TerminalError(errors.New("it is of another scene"))
+	}
+	return o.Reader.Get(ctx, key, obj, opts...)
 }
 
 // followed is a scene with one cluster, which a replica follows, and of which it knows a pod.
@@ -207,11 +253,14 @@ func followed(t *testing.T) (s *scene, cluster string, r *replica) {
 	return s, cluster, r
 }
 
-// running is a clock that runs, and that can be put forward.
-type running struct{ *testingclock.FakeClock }
+// running is a clock that runs, also more slowly than time does, and that can be put forward.
+type running struct {
+	*testingclock.FakeClock
+	slowness atomic.Int64 // by how much it is slower; 0 and 1: it is not
+}
 
 func newRunning(t *testing.T) *running {
-	c := &running{testingclock.NewFakeClock(time.Now())}
+	c := &running{FakeClock: testingclock.NewFakeClock(time.Now())}
 	fleettest.Background(t, "the clock", func(ctx context.Context) error {
 		last, tick := time.Now(), time.NewTicker(5*time.Millisecond)
 		defer tick.Stop()
@@ -220,7 +269,7 @@ func newRunning(t *testing.T) *running {
 			case <-ctx.Done():
 				return nil
 			case now := <-tick.C:
-				c.Step(now.Sub(last))
+				c.Step(now.Sub(last) / time.Duration(max(1, c.slowness.Load())))
 				last = now
 			}
 		}
@@ -289,11 +338,18 @@ func (s *scene) lead() *fleettest.Running {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := &endpointset.LeaderReconciler{Client: mgr.GetClient(), Leader: leader, Objects: objects, Local: "here", Followed: s.known, Guard: s.guard}
+	from := own{mgr.GetClient(), s.name}
+	r := &endpointset.LeaderReconciler{Client: from, Leader: leader, Objects: objects, Local: s.local, Followed: s.known, Guard: s.guard}
 	if err := r.SetupWithManager(mgr); err != nil {
 		s.t.Fatal(err)
 	}
 	s.leader = r
+	if s.policies {
+		p := &federatednetworkpolicy.LeaderReconciler{Client: from, Leader: leader, Objects: objects, Local: s.local, Guard: s.guard}
+		if err := p.SetupWithManager(mgr); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	return fleettest.Background(s.t, "the leader", mgr.Start)
 }
 
@@ -307,9 +363,17 @@ type replica struct {
 // replica runs one that knows what a book says. mine says which clusters are its; nil: all.
 func (s *scene) replica(b *book, mine shards) *replica {
 	s.t.Helper()
+	r := s.publishes(b, mine)
+	r.book = b
+	return r
+}
+
+// publishes runs a replica that knows what a catalog says, with what also is to run with it.
+func (s *scene) publishes(catalog publish.Catalog, mine shards, also ...func(ctrl.Manager) error) *replica {
+	s.t.Helper()
 	mgr := s.manager()
 	objects := s.objects(mgr)
-	o := publish.Options{Catalog: b, Objects: objects, Clock: s.clock, Log: logr.Discard(), StatusEvery: 300 * time.Millisecond, LookAgain: 300 * time.Millisecond}
+	o := publish.Options{Catalog: catalog, Objects: objects, Clock: s.clock, Log: logr.Discard(), StatusEvery: 300 * time.Millisecond, LookAgain: 300 * time.Millisecond}
 	if mine != nil {
 		o.Shards = mine
 	}
@@ -320,11 +384,19 @@ func (s *scene) replica(b *book, mine shards) *replica {
 	if err := mgr.Add(publisher); err != nil {
 		s.t.Fatal(err)
 	}
-	r := &endpointset.Reconciler{Client: mgr.GetClient(), Publisher: publisher, Objects: objects, Guard: s.guard}
-	if err := r.SetupWithManager(mgr); err != nil {
-		s.t.Fatal(err)
+	from := own{mgr.GetClient(), s.name}
+	r := &endpointset.Reconciler{Client: from, Publisher: publisher, Objects: objects, Guard: s.guard}
+	also = append(also, r.SetupWithManager)
+	if s.policies {
+		p := &federatednetworkpolicy.Reconciler{Client: from, Publisher: publisher, Guard: s.guard}
+		also = append(also, p.SetupWithManager)
 	}
-	return &replica{b, publisher, fleettest.Background(s.t, "a replica", mgr.Start)}
+	for _, set := range also {
+		if err := set(mgr); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return &replica{nil, publisher, fleettest.Background(s.t, "a replica", mgr.Start)}
 }
 
 // cluster makes a RemoteCluster, which answers, and returns its name.

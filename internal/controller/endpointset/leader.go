@@ -11,6 +11,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/endpoint/publish/set"
+	"github.com/hawser-io/hawser/internal/guard"
 )
 
 // LeaderReconciler lets the leader do for sets what is of no cluster. It runs in one replica.
@@ -24,9 +25,10 @@ type LeaderReconciler struct {
 	// Followed is what this process knows of endpoints. Nil: nothing.
 	Followed publish.Followed
 	// Guard, without which nothing is made of what was not made before. Nil: nobody asks.
-	Guard Guard
+	Guard guard.Authority
 
-	read readable
+	read    readable
+	unasked guard.Unasked
 }
 
 // Reconcile does for one set what there is to do.
@@ -35,17 +37,22 @@ func (r *LeaderReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 	err := r.Client.Get(ctx, req.NamespacedName, es)
 	if apierrors.IsNotFound(err) {
 		r.read.forget(req.Name)
+		r.unasked.Forget(req.NamespacedName)
 		return reconcile.Result{}, r.Leader.Gone(ctx, set.KeyOf(req.Name))
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reading EndpointSet %q: %w", req.Name, err)
 	}
-	if !es.DeletionTimestamp.IsZero() {
-		return reconcile.Result{}, nil // what was made goes with it
-	}
 	clusters, err := publish.Clusters(ctx, r.Client)
 	if err != nil {
 		return reconcile.Result{}, err
+	}
+	verdict, err := r.unasked.Ask(ctx, r.Guard, specOf(es))
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if !verdict.Held {
+		r.read.note(es)
 	}
 	last, _ := r.read.last(es, r.Objects) // Keep waits until it is known
 	s := set.Read(es, last)
@@ -55,15 +62,11 @@ func (r *LeaderReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 	}
 	broad := asked.Broad(r.Followed, s.Narrow...)
 	asked.Warned = append(asked.Warned, broad...)
-	unbounded := false
-	if r.Guard != nil {
-		if missing := r.Guard.Missing(ctx); missing != nil {
-			unbounded, asked.Held = true, !publish.WorkedBy(es.Status.Clusters, es.Generation)
-			asked.Refused = append([]publish.Statement{{Reason: v1alpha1.ReasonAuthorsUnbounded, Message: "nothing new is made: " + missing.Error()}}, asked.Refused...)
-		}
+	if asked.Held = verdict.Held; verdict.Reason != "" {
+		asked.Refused = append([]publish.Statement{{Reason: verdict.Reason, Message: verdict.Message}}, asked.Refused...)
 	}
 	again, err := r.Leader.Keep(ctx, asked, s.Base)
-	if again == 0 && (unbounded || len(broad) > 0) { // nothing tells of what does not match
+	if again == 0 && (verdict.Missing || len(broad) > 0) { // nothing tells of what does not match
 		again = lookAgain
 	}
 	return reconcile.Result{RequeueAfter: again}, err

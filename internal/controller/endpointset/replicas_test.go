@@ -27,6 +27,7 @@ import (
 
 // TestNothingIsWrittenOnTheWordOfAClusterThatWasNotListed: after a restart, and when a connection is lost.
 func TestNothingIsWrittenOnTheWordOfAClusterThatWasNotListed(t *testing.T) {
+	t.Parallel()
 	s, a, r := followed(t)
 	b := s.cluster("b")
 	r.follow(b)
@@ -69,6 +70,7 @@ func TestNothingIsWrittenOnTheWordOfAClusterThatWasNotListed(t *testing.T) {
 }
 
 func TestAddressesExpireAlsoOverARestart(t *testing.T) {
+	t.Parallel()
 	s, a, r := followed(t)
 	es := s.set("has(app)", []string{a}, s.configMap())
 	s.edit(es, func() {
@@ -123,6 +125,7 @@ func TestAddressesExpireAlsoOverARestart(t *testing.T) {
 
 // TestADecisionCountsForAClusterThatIsNotHeardOf after a restart, too, when nobody knows what the cluster has.
 func TestADecisionCountsForAClusterThatIsNotHeardOf(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	a := s.cluster("a")
 	r := s.replica(newBook(), nil)
@@ -167,6 +170,7 @@ func TestADecisionCountsForAClusterThatIsNotHeardOf(t *testing.T) {
 
 // TestReplicasThatShareClustersMakeTheWholeTogether under churn, and while clusters change hands.
 func TestReplicasThatShareClustersMakeTheWholeTogether(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	names := []string{s.cluster("a"), s.cluster("b"), s.cluster("c")}
 	owner := map[string]int{names[0]: 0, names[1]: 1, names[2]: 1}
@@ -308,10 +312,15 @@ func TestAHundredThousandAddressesInOneSet(t *testing.T) {
 	if n != many-1 || len(changed) != 1 || len(after) != len(before) {
 		t.Errorf("one change has written %v of %d objects, which have %d addresses", changed, len(after), n)
 	}
+	r.Stop() // what it made is much, and others are told of it
+	if err := s.admin.DeleteAllOf(t.Context(), &corev1.ConfigMap{}, client.InNamespace(s.namespace)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestAClusterThatIsLostWhileItIsReadTakesNothingAway: the index has nothing of it any more, and that says nothing.
 func TestAClusterThatIsLostWhileItIsReadTakesNothingAway(t *testing.T) {
+	t.Parallel()
 	s, a, r := followed(t)
 	b := s.cluster("b")
 	r.follow(b)
@@ -336,6 +345,7 @@ func TestAClusterThatIsLostWhileItIsReadTakesNothingAway(t *testing.T) {
 
 // TestAnItemThatIsReplacedWhileItIsReadTakesNothingAway: its selectors have ended, and have no members any more.
 func TestAnItemThatIsReplacedWhileItIsReadTakesNothingAway(t *testing.T) {
+	t.Parallel()
 	s, a, r := followed(t)
 	es := s.set("has(app)", []string{a}, s.configMap())
 	s.has(a, "10.0.0.1/32")
@@ -407,6 +417,7 @@ func (s *scene) watch() (seen func() [][]string) {
 
 // TestAddressesThatMoveToAnotherObjectAreAlwaysInOne, as the number of objects grows and shrinks.
 func TestAddressesThatMoveToAnotherObjectAreAlwaysInOne(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	a := s.cluster("a")
 	r := s.replica(newBook(), nil)
@@ -454,6 +465,7 @@ func TestAddressesThatMoveToAnotherObjectAreAlwaysInOne(t *testing.T) {
 }
 
 func TestTwoNamesThatLeadToOneObjectAreRefused(t *testing.T) {
+	t.Parallel()
 	s, a, r := followed(t)
 	s.set("has(app)", []string{a}, s.configMap())
 	s.has(a, "10.0.0.1/32")
@@ -480,6 +492,7 @@ func TestTwoNamesThatLeadToOneObjectAreRefused(t *testing.T) {
 
 // TestAnEntryThatSomebodyTakesAwayIsWrittenAgain, such as a leader that did not know of the cluster yet.
 func TestAnEntryThatSomebodyTakesAwayIsWrittenAgain(t *testing.T) {
+	t.Parallel()
 	s, a, _ := followed(t)
 	es := s.set("has(app)", []string{a}, s.configMap())
 	s.says(v1alpha1.Complete, metav1.ConditionTrue, v1alpha1.ReasonAllClusters)

@@ -12,6 +12,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -19,10 +20,12 @@ import (
 	"github.com/hawser-io/hawser/endpoint"
 	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/publish"
+	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/controller/endpointset"
 )
 
 func TestEveryOutputFollowsWhatMatches(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	a, b := s.cluster("a"), s.cluster("b")
 	r := s.replica(newBook(), nil)
@@ -92,6 +95,7 @@ func (s *scene) versions(cluster string) (all []string) {
 }
 
 func TestWhatSomebodyEditedIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	s, a, r := followed(t)
 	s.set("has(app)", []string{a}, s.configMap())
 	s.has(a, "10.0.0.1/32")
@@ -124,6 +128,7 @@ func TestWhatSomebodyEditedIsLeftAlone(t *testing.T) {
 }
 
 func TestWhatSomebodyOwnsIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	s, a, _ := followed(t)
 	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: s.name + "-cm-" + a}, Data: map[string]string{"addresses": "mine"}}
 	base := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: s.name + "-np"}}
@@ -151,6 +156,7 @@ func TestWhatSomebodyOwnsIsLeftAlone(t *testing.T) {
 }
 
 func TestAnOutputWaitsForItsKindAndItsNamespace(t *testing.T) {
+	withoutCIDRGroups(t)
 	s, a, _ := followed(t)
 	later := s.namespace + "-later"
 	s.set("has(app)", []string{a}, s.configMap(), v1alpha1.EndpointOutput{Name: "group", CiliumCIDRGroup: &v1alpha1.CiliumCIDRGroupOutput{}},
@@ -167,7 +173,24 @@ func TestAnOutputWaitsForItsKindAndItsNamespace(t *testing.T) {
 	}
 }
 
+// withoutCIDRGroups takes away the kind that an earlier run may have installed.
+func withoutCIDRGroups(t *testing.T) {
+	t.Helper()
+	admin := fleettest.Use(t, "primary").Admin(t)
+	kind := &unstructured.Unstructured{}
+	kind.SetAPIVersion("apiextensions.k8s.io/v1")
+	kind.SetKind("CustomResourceDefinition")
+	kind.SetName("ciliumcidrgroups.cilium.io")
+	eventually(t, func() error {
+		if err := admin.Delete(t.Context(), kind); !apierrors.IsNotFound(err) {
+			return errors.Join(errors.New("the kind is still there"), err)
+		}
+		return nil
+	})
+}
+
 func TestWhatIsLeftOfClustersIsSwept(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	a, b, c := s.cluster("a"), s.cluster("b"), s.cluster("c")
 	r := s.replica(newBook(), nil)
@@ -219,6 +242,7 @@ func TestWhatIsLeftOfClustersIsSwept(t *testing.T) {
 }
 
 func TestASelectorThatCannotBeReadLeavesTheLastOne(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	a := s.cluster("a")
 	r := s.replica(s.known, nil)
@@ -259,6 +283,7 @@ func TestASelectorThatCannotBeReadLeavesTheLastOne(t *testing.T) {
 }
 
 func TestNothingIsMadeWhereAuthorsAreNotBounded(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.guard.off.Store(true)
 	a := s.cluster("a")
@@ -277,7 +302,7 @@ func TestNothingIsMadeWhereAuthorsAreNotBounded(t *testing.T) {
 	if reads() {
 		t.Error("the set was handed to the publisher")
 	}
-	s.says(v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonAuthorsUnbounded, "nothing new is made")
+	s.says(v1alpha1.Ready, metav1.ConditionFalse, v1alpha1.ReasonAuthorUnasked, "nothing new is made")
 	var policies networkingv1.NetworkPolicyList
 	if err := s.admin.List(t.Context(), &policies, client.InNamespace(s.namespace)); err != nil || len(policies.Items)+len(s.versions("")) > 0 {
 		t.Errorf("it was made: %v %v (%v)", policies.Items, s.versions(""), err)
@@ -286,6 +311,10 @@ func TestNothingIsMadeWhereAuthorsAreNotBounded(t *testing.T) {
 		t.Errorf("%d requests were made", n)
 	}
 	s.guard.off.Store(false)
+	if reads() {
+		t.Error("the set was handed to the publisher, and nobody was asked")
+	}
+	s.edit(es, func() { es.Spec.Selector = "has(app) && all()" })
 	if !reads() {
 		t.Error("the set was not handed to the publisher")
 	}
@@ -293,6 +322,7 @@ func TestNothingIsMadeWhereAuthorsAreNotBounded(t *testing.T) {
 }
 
 func TestTheGapsOfAClusterAreNamed(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	a := s.cluster("a")
 	missing := s.name + "missing"

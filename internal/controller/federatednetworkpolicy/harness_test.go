@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -60,6 +61,7 @@ type scene struct {
 	namespace     string // in both
 	catalog       *endpoint.Catalog
 	authors       authors
+	leader        *fleettest.Running // that was started last
 	writer        *fleettest.Running // the replica that was started last
 }
 
@@ -129,7 +131,7 @@ func (s *scene) lead() {
 	if err := r.SetupWithManager(mgr); err != nil {
 		s.t.Fatal(err)
 	}
-	fleettest.Background(s.t, "the leader", mgr.Start)
+	s.leader = fleettest.Background(s.t, "the leader", mgr.Start)
 }
 
 // replica runs what every replica does.
@@ -234,9 +236,12 @@ func (s *scene) has(want ...string) {
 	})
 }
 
+// hash is that of the pods that are closed, in the name of what closes them.
+var hash = regexp.MustCompile(`\.closed-[a-z2-7]{8}$`)
+
 // inShort tells of a NetworkPolicy whose rules are of addresses.
 func inShort(p *networkingv1.NetworkPolicy) string {
-	b := fmt.Sprintf("%s for %s:", p.Name, metav1.FormatLabelSelector(&p.Spec.PodSelector))
+	b := fmt.Sprintf("%s for %s:", hash.ReplaceAllString(p.Name, ".closed"), metav1.FormatLabelSelector(&p.Spec.PodSelector))
 	said := func(direction string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) {
 		b += " " + direction
 		for _, peer := range peers {

@@ -3,14 +3,18 @@ package federatednetworkpolicy_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint"
 )
 
 func TestAPolicyFollowsThePodsOfARemoteCluster(t *testing.T) {
@@ -116,7 +120,7 @@ func TestNothingIsMadeWhileNobodyKeepsAuthorsWithinTheirRights(t *testing.T) {
 		Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
 		Ingress:  []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}}},
 	})
-	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonAuthorsUnbounded, "nothing new is made")
+	s.says(p, metav1.ConditionFalse, v1alpha1.ReasonAuthorUnasked, "nothing new is made")
 	s.has()
 	s.authors.unbounded.Store(false)
 	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Selector = "a == 'b'" }) // it would be looked at within 30 s
@@ -159,5 +163,89 @@ func TestAPeerThatMatchesAllThatThereIsIsWarnedOf(t *testing.T) {
 	})
 	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonSelectsEverything, "spec.ingress[0].source.selector: ", "matches every endpoint")
 	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Ingress[0].Source.Selector = new("app != 'db'") })
+	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+}
+
+func TestWhatMatchesNothingIsToldOf(t *testing.T) {
+	s := newScene(t)
+	web := s.pod("web", "web", "10.1.0.1")
+	p := s.policy(v1alpha1.FederatedNetworkPolicySpec{
+		Selector: "role == 'shop'", Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
+		Ingress: []v1alpha1.FederatedRule{
+			{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}},
+			{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'wbe'")}},
+		},
+	})
+	now := s.says(p, metav1.ConditionTrue, v1alpha1.ReasonSelectsNothing, "spec.ingress[1].source.selector: ", `app == "wbe"`, "in the one cluster")
+	if text := meta.FindStatusCondition(now.Status.Conditions, v1alpha1.Ready).Message; strings.Contains(text, "spec.selector") || strings.Contains(text, "ingress[0]") {
+		t.Errorf("it says %s", text)
+	}
+
+	// A pod that is away for a moment is nothing to be told of.
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Ingress = spec.Ingress[:1] })
+	now = s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+	if err := s.remote.Delete(t.Context(), web, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if err := s.admin.Get(t.Context(), client.ObjectKeyFromObject(p), now); err != nil {
+			return err
+		}
+		if now.Status.Endpoints > 0 {
+			return fmt.Errorf("the status is %+v", now.Status)
+		}
+		return nil
+	})
+	if c := meta.FindStatusCondition(now.Status.Conditions, v1alpha1.Ready); c.Reason != v1alpha1.ReasonWritten { // both are written at once
+		t.Errorf("Ready is %+v", c)
+	}
+
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) {
+		spec.Ingress = []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Nets: []string{"192.0.2.0/24"}}}}
+	})
+	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Ingress = nil })
+	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
+}
+
+// TestAPolicyForNoPodIsToldOf has the local cluster followed, too, which is where its pods are.
+func TestAPolicyForNoPodIsToldOf(t *testing.T) {
+	s := newScene(t)
+	s.pod("web", "web", "10.1.0.1")
+	var system corev1.Namespace // whose UID is the id of a cluster
+	if err := s.admin.Get(t.Context(), client.ObjectKey{Name: metav1.NamespaceSystem}, &system); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.catalog.Follow(t.Context(), endpoint.Cluster{Name: "here", ID: string(system.UID), Config: s.primary.AdminConfig(), Bounds: endpoint.Bounds{Local: true}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error { // otherwise nothing is said for half a minute
+		if state, _ := s.catalog.State("here"); !state.Synced {
+			return fmt.Errorf("the local cluster is not listed: %+v", state)
+		}
+		return nil
+	})
+	rc := &v1alpha1.RemoteCluster{ObjectMeta: metav1.ObjectMeta{Name: "here"}}
+	rc.Spec.Auth.Type = v1alpha1.AuthInCluster
+	if err := s.admin.Create(t.Context(), rc); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.admin.Delete(context.Background(), rc) })
+	p := s.policy(v1alpha1.FederatedNetworkPolicySpec{
+		Selector: "role == 'shop'", Clusters: v1alpha1.ClusterScope{Names: []string{"alpha"}},
+		Ingress: []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new("app == 'web'")}}},
+	})
+	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonSelectsNothing, "spec.selector: ", `role == "shop"`, "in the local cluster")
+	own := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "shop", Labels: map[string]string{"role": "shop"}}}
+	own.Spec.NodeName, own.Spec.Containers = "node", []corev1.Container{{Name: "c", Image: "i"}}
+	if err := s.admin.Create(t.Context(), own); err != nil {
+		t.Fatal(err)
+	}
+	before := own.DeepCopy()
+	own.Status.Phase, own.Status.PodIP, own.Status.PodIPs = corev1.PodRunning, "10.0.0.1", []corev1.PodIP{{IP: "10.0.0.1"}}
+	if err := s.admin.Status().Patch(t.Context(), own, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Types = []v1alpha1.PolicyType{"Ingress"} }) // it is looked at again within 30 s
 	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
 }

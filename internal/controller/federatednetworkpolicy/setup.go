@@ -27,7 +27,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 func localChanged() predicate.Predicate {
 	local := func(o client.Object) (id string, is bool) {
 		rc, ok := o.(*v1alpha1.RemoteCluster)
-		if !ok || !isLocal(rc) {
+		if !ok || !rc.IsLocal() {
 			return "", false
 		}
 		return rc.Status.ClusterID, true

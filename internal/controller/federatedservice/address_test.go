@@ -3,6 +3,7 @@ package federatedservice_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/endpoint/service"
@@ -95,8 +97,19 @@ func TestASliceThatCannotBeMadeKeepsNothingElseFromBeingWritten(t *testing.T) {
 	})
 	w.endpoints("alpha", "db", "10.1.0.2", "10.1.0.3", "10.1.0.4")
 	w.is("all of alpha sql:15432 = 10.1.0.2 10.1.0.3") // the first is gone, and there is no room for the fourth
+	w.condition("all", metav1.ConditionTrue, service.ReasonPartial, `cluster "alpha": not all of its endpoints are written: creating EndpointSlice`)
+	w.event(`Warning all NotWritten: cluster "alpha"`)
+	w.federated("late") // of which there is nothing to say it on
+	w.condition("late", metav1.ConditionTrue, service.ReasonPartial, "exceeded quota: none")
+	fleettest.Eventually(t, patience, func() error { // for a leader that writes none of them
+		if said := service.SourceOf(service.Key{Namespace: w.namespace, Name: "all", Cluster: "alpha"}, w.pointers()); len(said.Gaps) != 1 || !strings.Contains(said.Gaps[0], "exceeded quota: none") {
+			return fmt.Errorf("the slices say %+v", said)
+		}
+		return nil
+	})
 
 	w.endpoints("alpha", "db", "10.1.0.2", "10.1.0.3")
+	w.condition("all", metav1.ConditionTrue, service.ReasonFederated, "with endpoints of clusters alpha") // as nothing more is to be written
 	other := &discoveryv1.EndpointSlice{ObjectMeta: w.meta("db-y"), AddressType: discoveryv1.AddressTypeIPv4}
 	other.Labels = map[string]string{discoveryv1.LabelServiceName: "db"}
 	other.Ports, other.Endpoints = []discoveryv1.EndpointPort{{Name: new("sql"), Port: new(int32(25432))}}, endpointsOf([]string{"10.1.0.3"})
@@ -109,7 +122,23 @@ func TestASliceThatCannotBeMadeKeepsNothingElseFromBeingWritten(t *testing.T) {
 
 	w.remove("home", none)
 	c.Own("")
-	w.is("all of alpha sql:15432 = 10.1.0.9", "all of alpha sql:25432 = 10.1.0.3")
+	w.is("all of alpha sql:15432 = 10.1.0.9", "all of alpha sql:25432 = 10.1.0.3", "late of alpha sql:15432 = 10.1.0.9", "late of alpha sql:25432 = 10.1.0.3")
+	for _, name := range []string{"all", "late"} {
+		w.condition(name, metav1.ConditionTrue, service.ReasonFederated, "with endpoints of clusters alpha")
+	}
+	for _, s := range w.slices() {
+		if said := s.Annotations[service.SourceAnnotation]; strings.Contains(said, "not all of its endpoints") {
+			t.Errorf("slice %s still says %s", s.Name, said)
+		}
+	}
+}
+
+// pointers to slices of ours in the namespace.
+func (w *world) pointers() (all []*discoveryv1.EndpointSlice) {
+	for _, s := range w.slices() {
+		all = append(all, &s)
+	}
+	return all
 }
 
 // TestAnImportThatIsHeadlessForAMomentKeepsItsAddress, as when the slices of the cluster that has the say are made again.

@@ -142,8 +142,7 @@ func TestAfterChurnEverythingIsAsAFreshComputationHasIt(t *testing.T) {
 		}
 		switch step {
 		case 15, 40:
-			w.proxy["alpha"].Restore()
-			w.proxy["beta"].Restore()
+			w.restore(c, "alpha", "beta")
 		case 25:
 			running.Stop()
 			c, _ = w.start(perSlice(3))
@@ -152,8 +151,7 @@ func TestAfterChurnEverythingIsAsAFreshComputationHasIt(t *testing.T) {
 	}
 	w.endpoints("home", "s0", "10.2.0.1")
 	change(w, "home", "s0", &corev1.Service{}, func(s *corev1.Service) { s.Labels["app"] = "db" })
-	w.proxy["alpha"].Restore()
-	w.proxy["beta"].Restore()
+	w.restore(c, "alpha", "beta")
 	fleettest.Eventually(t, patience, func() error {
 		if want, got := w.fresh(), w.written(); want != got {
 			return fmt.Errorf("written is\n%s\nand fresh\n%s", got, want)

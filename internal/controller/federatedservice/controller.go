@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
+	mcs "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
 
 	"github.com/hawser-io/hawser/endpoint/service"
 	"github.com/hawser-io/hawser/endpoint/staleness"
@@ -68,6 +69,9 @@ const (
 	// DefaultGrace is the default of Options.Grace.
 	DefaultGrace = 30 * time.Second
 
+	// itsAddresses stands for a cluster, where the addresses of an import are written.
+	itsAddresses = "its addresses"
+
 	workers = 4
 	// callTimeout is the deadline of each call.
 	callTimeout = 15 * time.Second
@@ -90,9 +94,11 @@ type Controller struct {
 	taken  map[service.Key]map[string]bool // names of slices that are somebody else's
 	first  map[service.Key]sighting        // of the exports of clusters that are ours
 	said   map[service.Key]string          // the last event, by what it was about
+	failed map[service.Key]string          // why slices could not be written
 	alone  map[service.Key]time.Time       // imports with an address that nothing asks for, since when
-	// statuses of imports, as they were written last.
-	statuses map[service.Key]statusOf
+	// statuses and specs of imports, as they were written last.
+	statuses map[service.Key]kept[mcs.ServiceImportStatus]
+	specs    map[service.Key]kept[mcs.ServiceImportSpec]
 }
 
 // writer writes to the local cluster.
@@ -131,7 +137,8 @@ func New(o Options) (*Controller, error) {
 	}
 	c := &Controller{
 		options: o, slices: newQueue("federatedservice"), folds: newQueue("serviceimport"), quota: rate.NewLimiter(1, 50),
-		memory: map[service.Key]*staleness.Memory{}, taken: map[service.Key]map[string]bool{}, first: map[service.Key]sighting{}, said: map[service.Key]string{}, alone: map[service.Key]time.Time{}, statuses: map[service.Key]statusOf{},
+		memory: map[service.Key]*staleness.Memory{}, taken: map[service.Key]map[string]bool{}, first: map[service.Key]sighting{}, said: map[service.Key]string{}, failed: map[service.Key]string{}, alone: map[service.Key]time.Time{},
+		statuses: map[service.Key]kept[mcs.ServiceImportStatus]{}, specs: map[service.Key]kept[mcs.ServiceImportSpec]{},
 	}
 	var err error
 	if c.writer, err = newWriter(o.Config); err != nil {

@@ -27,7 +27,7 @@ func (c *Controller) tellExport(ctx context.Context, key service.Key, folded *se
 	}
 	exported := len(c.local.Slices(key.Of(c.options.Local))) > 0
 	_, follows := c.clusters.State(c.options.Local)
-	conditions := conditionsOf(c.local.Exportable(key.Namespace, key.Name), exported, follows || c.shards != nil, folded, problem)
+	conditions := conditionsOf(c.local.Exportable(key.Namespace, key.Name), exported, follows || c.shards != nil, folded, problem, c.unwrittenOf(key.Of(c.options.Local)))
 	same := true
 	for i := range conditions {
 		conditions[i] = c.dated(e.Status.Conditions, conditions[i])
@@ -41,8 +41,8 @@ func (c *Controller) tellExport(ctx context.Context, key service.Key, folded *se
 	return c.applyExport(ctx, e, conditions)
 }
 
-// conditionsOf are those of the local export.
-func conditionsOf(invalid service.Problem, exported, follows bool, folded *service.Import, problem service.Problem) []metav1.Condition {
+// conditionsOf are those of the local export. unwritten says why its endpoints could not be written.
+func conditionsOf(invalid service.Problem, exported, follows bool, folded *service.Import, problem service.Problem, unwritten string) []metav1.Condition {
 	valid := metav1.Condition{Type: string(mcs.ServiceExportConditionValid), Status: metav1.ConditionTrue, Reason: string(mcs.ServiceExportReasonValid)}
 	ready := metav1.Condition{Type: string(mcs.ServiceExportConditionReady), Status: metav1.ConditionTrue, Reason: string(mcs.ServiceExportReasonReady),
 		Message: "its endpoints are there for every cluster that imports them"}
@@ -60,6 +60,8 @@ func conditionsOf(invalid service.Problem, exported, follows bool, folded *servi
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, string(mcs.ServiceExportReasonFailed), "it is not exported: "+invalid.Message
 	case !follows:
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, string(mcs.ServiceExportReasonPending), "the local cluster is not in its own fleet: there is no RemoteCluster for it"
+	case !exported && unwritten != "":
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, string(mcs.ServiceExportReasonFailed), unwritten
 	case !exported:
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, string(mcs.ServiceExportReasonPending), "its endpoints are not collected yet"
 	case !problem.None():

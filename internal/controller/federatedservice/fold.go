@@ -3,6 +3,7 @@ package federatedservice
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,23 +64,19 @@ func (c *Controller) foldFederated(ctx context.Context, key service.Key) error {
 
 // summary says which clusters a Service has endpoints of, and what is missing.
 func (c *Controller) summary(key service.Key, f *service.Federated) (status metav1.ConditionStatus, p service.Problem, event string) {
-	var with, missing []string
+	var found, missing []string
 	for _, cluster := range c.local.Clusters(key) {
-		of := c.local.Slices(key.Of(cluster))
-		if len(service.GroupsOf(of)) > 0 {
-			with = append(with, cluster)
-		}
-		source := service.SourceOf(key.Of(cluster), of)
-		if text := said(source); text != "" {
-			missing = append(missing, fmt.Sprintf("cluster %q: %s", cluster, text))
+		if len(service.GroupsOf(c.local.Slices(key.Of(cluster)))) > 0 {
+			found = append(found, cluster)
 		}
 	}
+	missing = c.missing(key)
 	if f.Warning != "" {
 		missing = append(missing, f.Warning)
 	}
-	p = service.Problem{Reason: service.ReasonFederated, Message: "with endpoints of clusters " + strings.Join(with, ", ")}
+	p = service.Problem{Reason: service.ReasonFederated, Message: "with endpoints of clusters " + strings.Join(found, ", ")}
 	event = corev1.EventTypeNormal
-	if len(with) == 0 {
+	if len(found) == 0 {
 		p = service.Problem{Reason: service.ReasonNoEndpoints, Message: "no cluster has endpoints of services that match, with ports of the same names and protocols"}
 	}
 	if len(missing) > 0 {
@@ -88,6 +85,21 @@ func (c *Controller) summary(key service.Key, f *service.Federated) (status meta
 	}
 	p.Message = cut(p.Message, longestMessage)
 	return metav1.ConditionTrue, p, event
+}
+
+// missing says of each cluster what is missing from the endpoints of a Service, or an import.
+func (c *Controller) missing(key service.Key) (all []string) {
+	clusters := append(c.local.Clusters(key), c.unwrittenClusters(key)...)
+	slices.Sort(clusters)
+	for _, cluster := range slices.Compact(clusters) {
+		of := key.Of(cluster)
+		source := service.SourceOf(of, c.local.Slices(of))
+		source.Gaps = with(source.Gaps, c.unwrittenOf(of))
+		if text := said(source); text != "" {
+			all = append(all, fmt.Sprintf("cluster %q: %s", cluster, text))
+		}
+	}
+	return all
 }
 
 // said is what is missing from the endpoints of a cluster.
@@ -176,6 +188,8 @@ func (c *Controller) hush(key service.Key) {
 	defer c.mu.Unlock()
 	delete(c.said, key)
 	delete(c.statuses, key)
+	delete(c.specs, key)
+	delete(c.specs, key.Of(itsAddresses))
 }
 
 // preconditions let a deletion meet only the object that is meant.

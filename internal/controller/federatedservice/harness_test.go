@@ -201,6 +201,14 @@ func (w *world) follow(c *federatedservice.Controller, clusters ...string) {
 	}
 }
 
+// restore lets requests to a cluster through again. Its probe tells the controller.
+func (w *world) restore(c *federatedservice.Controller, clusters ...string) {
+	for _, name := range clusters {
+		w.proxy[name].Restore()
+		c.Clusters().Doubt(name, endpoint.Gap{})
+	}
+}
+
 // id of a cluster.
 func (w *world) id(cluster string) string {
 	w.t.Helper()
@@ -370,7 +378,7 @@ func (w *world) calm(what func() string) {
 		if now := what(); now != last {
 			last, since = now, time.Now()
 		}
-		if quiet := time.Since(since); quiet < time.Second {
+		if quiet := time.Since(since); quiet < 500*time.Millisecond { // longer than anything here waits that has not failed
 			return fmt.Errorf("for %s nothing is written", quiet)
 		}
 		return nil

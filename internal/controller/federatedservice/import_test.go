@@ -25,21 +25,27 @@ import (
 // kindsOf are the clusters that have the multi-cluster services API.
 var kindsOf sync.Map
 
-// installKinds installs the multi-cluster services API.
+// installKinds installs the multi-cluster services API, in all clusters at once: it takes an API server seconds to serve it.
 func (w *world) installKinds(clusters ...string) {
 	w.t.Helper()
+	var installing sync.WaitGroup
 	for _, name := range clusters {
 		if _, had := kindsOf.LoadOrStore(name, true); had {
 			continue
 		}
-		for _, text := range [][]byte{crd.ServiceExportCRD, crd.ServiceImportCRD} {
-			if name == "beta" { // it has an earlier version alone
-				text = bytes.Replace(text, []byte("- name: v1beta1\n      served: true"), []byte("- name: v1beta1\n      served: false"), 1)
-			}
-			if err := fleettest.Use(w.t, name).Apply(w.t.Context(), text); err != nil {
-				w.t.Fatal(err)
-			}
+		text := bytes.Join([][]byte{crd.ServiceExportCRD, crd.ServiceImportCRD}, []byte("\n---\n"))
+		if name == "beta" { // it has an earlier version alone
+			text = bytes.ReplaceAll(text, []byte("- name: v1beta1\n      served: true"), []byte("- name: v1beta1\n      served: false"))
 		}
+		at := fleettest.Use(w.t, name)
+		installing.Go(func() { // ends within a deadline
+			if err := at.Apply(w.t.Context(), text); err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+	if installing.Wait(); w.t.Failed() {
+		w.t.FailNow()
 	}
 }
 

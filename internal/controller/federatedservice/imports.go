@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -159,7 +160,7 @@ func (c *Controller) keepImport(ctx context.Context, key service.Key, folded *se
 	dress(next, folded)
 	next.Spec = folded.Spec()
 	next.Spec.IPs, next.Spec.IPFamilies = im.Spec.IPs, im.Spec.IPFamilies
-	im, err := c.updateImport(ctx, im, next)
+	im, err := c.updateImport(ctx, key, im, next)
 	return im, service.Problem{}, err
 }
 
@@ -198,14 +199,21 @@ func merged(into, from map[string]string) map[string]string {
 	return into
 }
 
-// updateImport writes what is another.
-func (c *Controller) updateImport(ctx context.Context, im, next *mcs.ServiceImport) (*mcs.ServiceImport, error) {
-	if equality.Semantic.DeepEqual(im.Spec, next.Spec) && equality.Semantic.DeepEqual(im.Labels, next.Labels) && equality.Semantic.DeepEqual(im.Annotations, next.Annotations) {
+// updateImport writes what is another. step is the key, apart for each of the things that are written of an import.
+func (c *Controller) updateImport(ctx context.Context, step service.Key, im, next *mcs.ServiceImport) (*mcs.ServiceImport, error) {
+	same := equality.Semantic.DeepEqual(im.Spec, next.Spec) || settled(c, c.specs, step, im.UID, next.Spec, im.Spec)
+	if same && equality.Semantic.DeepEqual(im.Labels, next.Labels) && equality.Semantic.DeepEqual(im.Annotations, next.Annotations) {
 		return im, nil
 	}
-	return c.writeImport(ctx, next, func(all dynamic.ResourceInterface, u *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	written, err := c.writeImport(ctx, next, func(all dynamic.ResourceInterface, u *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 		return all.Update(ctx, u, metav1.UpdateOptions{FieldManager: fieldManager})
 	})
+	if err == nil {
+		c.mu.Lock()
+		c.specs[step] = kept[mcs.ServiceImportSpec]{written.UID, next.Spec, written.Spec}
+		c.mu.Unlock()
+	}
+	return written, err
 }
 
 func (c *Controller) writeImport(_ context.Context, im *mcs.ServiceImport, write func(dynamic.ResourceInterface, *unstructured.Unstructured) (*unstructured.Unstructured, error)) (*mcs.ServiceImport, error) {
@@ -248,7 +256,7 @@ func (c *Controller) address(ctx context.Context, key service.Key, im *mcs.Servi
 			next.Spec.IPs, next.Spec.IPFamilies = derived.Spec.ClusterIPs, derived.Spec.IPFamilies
 		}
 	}
-	im, err := c.updateImport(ctx, im, next)
+	im, err := c.updateImport(ctx, key.Of(itsAddresses), im, next)
 	if err != nil {
 		return problem, err
 	}
@@ -261,7 +269,7 @@ func (c *Controller) tellImport(ctx context.Context, key service.Key, im *mcs.Se
 	for _, cluster := range folded.Clusters {
 		status.Clusters = append(status.Clusters, mcs.ClusterStatus{Cluster: cluster})
 	}
-	ready := metav1.Condition{Type: string(mcs.ServiceImportConditionReady), Status: metav1.ConditionTrue, Reason: string(mcs.ServiceImportReasonReady), Message: c.missing(key)}
+	ready := metav1.Condition{Type: string(mcs.ServiceImportConditionReady), Status: metav1.ConditionTrue, Reason: string(mcs.ServiceImportReasonReady), Message: strings.Join(c.missing(key), "; ")}
 	if !problem.None() {
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, problem.Reason, problem.Message
 	}
@@ -276,7 +284,7 @@ func (c *Controller) tellImport(ctx context.Context, key service.Key, im *mcs.Se
 		kind = corev1.EventTypeWarning
 	}
 	defer c.event(key, im, kind, service.Problem{Reason: ready.Reason, Message: joined("", ready.Message)})
-	if equality.Semantic.DeepEqual(status, im.Status) || c.settled(key, im, status) {
+	if equality.Semantic.DeepEqual(status, im.Status) || settled(c, c.statuses, key, im.UID, status, im.Status) {
 		return nil
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": im.UID}, "status": status})
@@ -295,25 +303,25 @@ func (c *Controller) tellImport(ctx context.Context, key service.Key, im *mcs.Se
 		return fmt.Errorf("reading %s: %w", key, err)
 	}
 	c.mu.Lock()
-	c.statuses[key] = statusOf{result.UID, status, result.Status}
+	c.statuses[key] = kept[mcs.ServiceImportStatus]{result.UID, status, result.Status}
 	c.mu.Unlock()
 	c.local.WroteImport(result)
 	return nil
 }
 
-// statusOf is a status as it was written last, and what the API server kept of it: a definition of an earlier version does
-// not keep all, and the rest would be written for ever.
-type statusOf struct {
-	uid    types.UID
-	wanted mcs.ServiceImportStatus
-	kept   mcs.ServiceImportStatus
+// kept is a part of an import as it was written last, and what the API server kept of it: a definition of an earlier version
+// does not keep all, and the rest would be written for ever.
+type kept[T any] struct {
+	uid         types.UID
+	wanted, got T
 }
 
-func (c *Controller) settled(key service.Key, im *mcs.ServiceImport, wanted mcs.ServiceImportStatus) bool {
+// settled says that a part of an import is what the API server makes of what it is to be.
+func settled[T any](c *Controller, all map[service.Key]kept[T], of service.Key, uid types.UID, wanted, is T) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	last := c.statuses[key]
-	return last.uid == im.UID && equality.Semantic.DeepEqual(last.wanted, wanted) && equality.Semantic.DeepEqual(last.kept, im.Status)
+	last := all[of]
+	return last.uid == uid && equality.Semantic.DeepEqual(last.wanted, wanted) && equality.Semantic.DeepEqual(last.got, is)
 }
 
 func joined(a, b string) string {
@@ -324,16 +332,6 @@ func joined(a, b string) string {
 		return a
 	}
 	return a + "; " + b
-}
-
-// missing says what is missing from the endpoints of an import.
-func (c *Controller) missing(key service.Key) (text string) {
-	for _, cluster := range c.local.Clusters(key) {
-		if of := said(service.SourceOf(key.Of(cluster), c.local.Slices(key.Of(cluster)))); of != "" {
-			text = joined(text, fmt.Sprintf("cluster %q: %s", cluster, of))
-		}
-	}
-	return text
 }
 
 // dated gives a condition the time of its last transition.

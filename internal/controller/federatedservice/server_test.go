@@ -155,7 +155,8 @@ func TestTheEndpointsOfAClusterThatIsCut(t *testing.T) {
 		t.Errorf("after a restart %q is written, and was %q", after, before)
 	}
 	w.is("expired of alpha  = -", beta1, kept, beta2)
-	w.proxy["alpha"].Restore()
+	c.Clusters().Doubt("alpha", endpoint.Gap{Reason: endpoint.ReasonUnreachable, Message: "no answer to a probe"})
+	w.proxy["alpha"].Restore() // which the controller finds out before the next probe
 	w.condition("kept", metav1.ConditionTrue, service.ReasonFederated, "alpha, beta")
 	w.is("expired of alpha  = -", beta1, kept, beta2) // it might be gone again in a moment
 	w.pass(c, time.Minute)

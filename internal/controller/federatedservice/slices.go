@@ -3,6 +3,8 @@ package federatedservice
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -23,12 +25,11 @@ func (c *Controller) reconcileSlices(ctx context.Context, key service.Key) (agai
 		return 0, nil // when it is, everything is looked at
 	}
 	leave, ok := c.enter(key.Cluster)
-	if !ok {
-		c.lose(key)
-		return 0, c.sweep(ctx, key)
+	if ok {
+		defer leave()
+		_, ok = c.clusters.State(key.Cluster)
 	}
-	defer leave()
-	if _, told := c.clusters.State(key.Cluster); !told {
+	if !ok {
 		c.lose(key)
 		return 0, c.sweep(ctx, key)
 	}
@@ -44,6 +45,7 @@ func (c *Controller) reconcileSlices(ctx context.Context, key service.Key) (agai
 func (c *Controller) sweep(ctx context.Context, key service.Key) error {
 	have := c.local.Slices(key)
 	if len(have) == 0 || !c.leads() {
+		c.wrote(key, "")
 		return nil
 	}
 	asking, cancel := context.WithTimeout(ctx, callTimeout)
@@ -53,6 +55,7 @@ func (c *Controller) sweep(ctx context.Context, key service.Key) error {
 		return fmt.Errorf("looking for RemoteCluster %q: %w", key.Cluster, err)
 	}
 	if known {
+		c.wrote(key, "")
 		return nil // whoever follows it is told
 	}
 	c.forget(key)
@@ -77,7 +80,26 @@ func (c *Controller) want(key service.Key, have []*discoveryv1.EndpointSlice) (w
 	if !ok {
 		return nil, 0
 	}
-	return w, c.age(w, of, by, service.SourceOf(key, have))
+	again = c.age(w, of, by, service.SourceOf(key, have))
+	w.Source.Gaps = with(w.Source.Gaps, c.unwrittenOf(key))
+	return w, again
+}
+
+// left is what is written of a cluster of which nothing else is known, as far as that may contribute it still.
+func left(w *service.Wanted, of service.State, have []*discoveryv1.EndpointSlice, was service.Source) {
+	found := service.Left(of.Cluster, have)
+	w.Groups, w.Source.Gaps = found.Groups, slices.DeleteFunc(was.Gaps, func(gap string) bool { return strings.HasPrefix(gap, notWritten) })
+	for _, gap := range found.Gaps {
+		w.Source.Gaps = with(w.Source.Gaps, gap)
+	}
+}
+
+// with adds a gap to others, if it is one, and not among them.
+func with(gaps []string, gap string) []string {
+	if gap == "" || slices.Contains(gaps, gap) {
+		return gaps
+	}
+	return append(gaps, gap)
 }
 
 // wantFederated fills in what a Service that selects gets of a cluster.
@@ -101,7 +123,7 @@ func (c *Controller) wantFederated(w *service.Wanted, of service.State, have []*
 		found := service.Collect(of.Cluster, of.View.Backing(f, of.Cluster), f.Keep)
 		w.Groups, w.Source.Gaps = found.Groups, found.Gaps
 	case !of.Another: // what is written is all that is known
-		w.Groups, w.Source.Gaps = service.GroupsOf(have), service.SourceOf(w.Key, have).Gaps
+		left(w, of, have, service.SourceOf(w.Key, have))
 	}
 	return f.Staleness, true
 }
@@ -122,10 +144,11 @@ func (c *Controller) wantImport(w *service.Wanted, of service.State, have []*dis
 		w.Groups, w.Source.Gaps, w.Source.Export = found.Groups, found.Gaps, export
 	case len(have) > 0 && !of.Another:
 		was := service.SourceOf(w.Key, have)
-		w.Groups, w.Source.Gaps, w.Source.Export = service.GroupsOf(have), was.Gaps, was.Export
 		if was.Export == nil {
 			return staleness.Policy{}, false
 		}
+		left(w, of, have, was)
+		w.Source.Export = was.Export
 	default:
 		return staleness.Policy{}, false
 	}
@@ -157,19 +180,26 @@ func (c *Controller) age(w *service.Wanted, of service.State, by staleness.Polic
 	if of.Contact.StaleSince.IsZero() {
 		return again
 	}
-	if left := m.Since.Add(c.options.Grace).Sub(now); left > 0 && !w.Source.Expired {
+	begun := m.Since
+	if begun.IsZero() { // it only begins to be heard of
+		begun = of.Contact.StaleSince
+	}
+	if left := begun.Add(c.options.Grace).Sub(now); left > 0 && !w.Source.Expired {
 		if again == 0 || left < again {
 			again = left
 		}
 		return again
 	}
-	since := metav1.NewTime(m.Since.UTC().Truncate(time.Second))
-	w.Source.StaleSince = &since
-	if of.Why.Message != "" {
-		w.Source.Gaps = append(w.Source.Gaps, of.Why.Message)
+	switch {
+	case !m.Since.IsZero():
+		since := metav1.NewTime(m.Since.UTC().Truncate(time.Second))
+		w.Source.StaleSince = &since
+	case of.Why.Message == "":
+		w.Source.Gaps = with(w.Source.Gaps, "not everything was listed yet")
 	}
-	if len(of.Gaps) > 0 {
-		w.Source.Gaps = append(w.Source.Gaps, of.Gaps...)
+	w.Source.Gaps = with(w.Source.Gaps, of.Why.Message)
+	for _, gap := range of.Gaps {
+		w.Source.Gaps = with(w.Source.Gaps, gap)
 	}
 	return again
 }

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/hawser-io/hawser/endpoint"
 	"github.com/hawser-io/hawser/endpoint/service"
 	"github.com/hawser-io/hawser/fleettest"
 	"github.com/hawser-io/hawser/internal/controller/federatedservice"
@@ -141,6 +142,7 @@ func TestTakesNothingFromAnotherClusterUnderTheName(t *testing.T) {
 	})
 	w.calm(w.everything)
 	at.turn("alpha")
+	c.Clusters().Doubt("alpha", endpoint.Gap{}) // as its probe says
 	w.endpoints("alpha", "db", "10.1.0.2")
 	w.is("all of alpha sql:15432 = 10.1.0.2", "import db of alpha metrics:19100,sql:15432 = 10.1.0.2")
 	w.condition("all", metav1.ConditionTrue, service.ReasonFederated, "alpha")

@@ -44,6 +44,7 @@ func (c *Controller) write(ctx context.Context, key service.Key, want *service.W
 			w.do(ctx, spared, c.update)
 		}
 	}
+	c.tellUnwritten(ctx, &w)
 	return w.err()
 }
 
