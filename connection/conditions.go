@@ -118,6 +118,8 @@ func authenticated(name string, f facts, now time.Time) metav1.Condition {
 func authorized(name string, f facts) metav1.Condition {
 	kind := v1alpha1.Authorized
 	switch {
+	case f.renewal.Credential.IsZero(): // a probe may be faster than word of the credential that it went by
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not asked yet")
 	case f.seen.err != nil || !f.seen.probed || !f.seen.full:
 		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotProbed, "not asked yet")
 	case len(f.seen.missing) > 0:

@@ -72,7 +72,9 @@ func TestConditions(t *testing.T) {
 			f.renewal.InputErr = &credential.InputError{Reason: v1alpha1.ReasonAssumeRoleDenied, Err: errors.New("hop 2 of 2")}
 		}, want{"Authenticated": "False AssumeRoleDenied", "CredentialFresh": "False Expired", "Ready": "False AssumeRoleDenied"}},
 
-		"a missing verb":                    {func(f *facts) { f.seen.missing = []string{"list pods"} }, want{"Authorized": "False MissingVerbs", "Ready": "False MissingVerbs"}},
+		"a missing verb": {func(f *facts) { f.seen.missing = []string{"list pods"} }, want{"Authorized": "False MissingVerbs", "Ready": "False MissingVerbs"}},
+		"a probe that was faster than word of its credential": {func(f *facts) { f.renewal = credential.State{} },
+			want{"Authenticated": "Unknown NoCredential", "Authorized": "Unknown NotProbed", "Ready": "Unknown Connecting"}},
 		"verbs that could not be asked for": {func(f *facts) { f.seen.unchecked = errors.New("x") }, want{"Authorized": "Unknown NotProbed", "Ready": "Unknown Connecting"}},
 
 		"a failed renewal": {func(f *facts) { f.renewal.RenewErr = errors.New("x") }, want{"CredentialFresh": "False RenewalFailed", "Ready": "True RenewalFailed"}},
