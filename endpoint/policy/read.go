@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
+	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/selector"
 )
@@ -134,13 +135,15 @@ func (p *Plan) narrow() (all []publish.Narrow) {
 }
 
 // Sought are the policy's own selector, where the local cluster is known and it does not mean all pods, and the peers of
-// rules, each with the field that says most of it. What can match nothing at all is warned of already.
+// rules, each with the field that says most of it, and the names of ports. What can match nothing at all is warned of
+// already.
 func (p *Plan) Sought() (all []publish.Sought) {
 	own := p.Pods.Said.Selector
 	if p.Local.Name != "" && !own.MatchesEverything() && !own.MatchesNothing() {
 		all = append(all, publish.Sought{Field: p.Pods.Field + ".selector", Selector: p.Pods.Endpoints, Local: p.Local.Name})
 	}
 	for i := range p.Rules {
+		all = append(all, p.soughtPorts(&p.Rules[i])...)
 		side := &p.Rules[i].Peer
 		if side.Endpoints == nil || side.Endpoints.MatchesNothing() {
 			continue
@@ -155,6 +158,26 @@ func (p *Plan) Sought() (all []publish.Sought) {
 			field += ".namespaceSelector"
 		}
 		all = append(all, publish.Sought{Field: field, Selector: side.Endpoints})
+	}
+	return all
+}
+
+// soughtPorts are those that a rule calls by name, which somebody is meant to have of those that traffic goes to.
+func (p *Plan) soughtPorts(rule *Rule) (all []publish.Sought) {
+	to := rule.Destination()
+	s := publish.Sought{Field: to.Field + ".ports", Selector: to.Endpoints}
+	if rule.Direction == v1alpha1.PolicyTypeIngress {
+		s.Selector, s.Local = p.Pods.Endpoints, p.Local.Name
+		if s.Local == "" {
+			return nil
+		}
+		if narrowed, err := selector.And(p.Pods.Endpoints, to.Endpoints); err == nil {
+			s.Selector = narrowed
+		}
+	}
+	for _, name := range to.Ports.Names {
+		s.Port = index.Port{Name: name, Protocol: rule.Protocol}
+		all = append(all, s)
 	}
 	return all
 }

@@ -156,7 +156,7 @@ func TestWhichPeersShouldNotMatchEverything(t *testing.T) {
 }
 
 func TestWhichSelectorsAreMeantToMatchSomething(t *testing.T) {
-	x := new("app == 'x'")
+	x, sql := new("app == 'x'"), port("sql")
 	for _, tt := range []struct {
 		name  string
 		spec  spec
@@ -175,6 +175,15 @@ func TestWhichSelectorsAreMeantToMatchSomething(t *testing.T) {
 		{"what is left by notSelector", spec{Ingress: from(peer{NotSelector: x})}, local, `spec.ingress[0].source: projectcalico.org/namespace == "shop"`},
 		{"a peer that can match nothing", spec{Ingress: from(peer{Selector: new("app == 'x' && app == 'y'")})}, local, ""},
 		{"no rules", spec{Types: []v1alpha1.PolicyType{"Ingress"}}, local, ""},
+		{"a peer's port by name", spec{Egress: tcp(to(peer{Selector: x, Ports: port("sql", 80, "web")}))}, local,
+			`spec.egress[0].destination.ports TCP/sql: (projectcalico.org/namespace == "shop" && app == "x"); ` +
+				`spec.egress[0].destination.ports TCP/web: (projectcalico.org/namespace == "shop" && app == "x"); ` +
+				`spec.egress[0].destination.selector: (projectcalico.org/namespace == "shop" && app == "x")`},
+		{"a port of the policy's own pods", spec{Ingress: tcp(rules{{Action: "Allow", Destination: &peer{Ports: sql}}})}, local,
+			`spec.ingress[0].destination.ports TCP/sql in home: (projectcalico.org/namespace == "shop" && all())`},
+		{"of some of them", spec{Ingress: tcp(rules{{Action: "Allow", Destination: &peer{Selector: x, Ports: sql}}})}, local,
+			`spec.ingress[0].destination.ports TCP/sql in home: ((projectcalico.org/namespace == "shop" && all()) && (projectcalico.org/namespace == "shop" && app == "x"))`},
+		{"where the local cluster is not known", spec{Ingress: tcp(rules{{Action: "Allow", Destination: &peer{Ports: sql}}})}, policy.Local{}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.spec.Clusters = remote
@@ -183,6 +192,9 @@ func TestWhichSelectorsAreMeantToMatchSomething(t *testing.T) {
 				in := ""
 				if s.Local != "" {
 					in = " in " + s.Local
+				}
+				if s.Port.Name != "" {
+					in = " " + s.Port.Protocol + "/" + s.Port.Name + in
 				}
 				all = append(all, s.Field+in+": "+s.Selector.String())
 			}

@@ -13,25 +13,46 @@ import (
 	"github.com/hawser-io/hawser/selector"
 )
 
-// Sought is a selector that is meant to match something, and the field that it stands in.
+// Sought is a selector that is meant to match something, and the field that says so.
 type Sought struct {
 	Field    string
 	Selector *selector.Selector
 	// Local is the name of the local cluster, where it is meant for pods of that one; "" where it is for what all clusters
 	// have that are selected.
 	Local string
+	// Port is one that something is meant to have of what it matches, by name and protocol; the zero value where none is.
+	Port index.Port
 }
 
-// found says whether it matches something in one of some clusters.
+// found says whether it matches something in one of some clusters. Of a port it is not said that nobody has it where
+// nobody is there: that is said of the selector.
 func (s *Sought) found(by Followed, clusters []string) bool {
-	return slices.ContainsFunc(clusters, func(name string) bool {
+	some := false
+	for _, name := range clusters {
 		for e := range by.Index().Eval(s.Selector, name) {
-			if s.Local == "" || e.Kind == index.Pod {
+			switch {
+			case s.Local != "" && e.Kind != index.Pod:
+			case s.Port.Name == "" || slices.ContainsFunc(e.Ports, func(p index.Port) bool { return s.Asks(p.Name, p.Protocol) }):
 				return true
+			default:
+				some = true
 			}
 		}
-		return false
-	})
+	}
+	return s.Port.Name != "" && !some
+}
+
+// Asks says whether a port is the one that something is meant to have.
+func (s *Sought) Asks(name, protocol string) bool {
+	return name == s.Port.Name && protocol == s.Port.Protocol
+}
+
+// Missing says that it was not found, with its selector as it is to be shown, and where it was looked for.
+func (s *Sought) Missing(shown, where string) string {
+	if s.Port.Name == "" {
+		return fmt.Sprintf("%s matches nothing that there is in %s now: is it meant so?", shown, where)
+	}
+	return fmt.Sprintf("nothing that %s matches in %s has a %s port called %q now: is it meant so?", shown, where, s.Port.Protocol, s.Port.Name)
 }
 
 // Unmatched says which selectors match nothing now. It remembers which did before: pods come and go, and one that misses
@@ -79,13 +100,13 @@ func (u *Unmatched) Look(a *Asked, by Followed, now time.Time, all ...Sought) (n
 		case len(clusters) == 1:
 			where = "the one cluster"
 		}
-		id := s.Field + " " + s.Selector.String()
+		id := strings.Join([]string{s.Field, s.Selector.String(), s.Port.Name}, " ")
 		last, was := before[id]
 		if known {
 			last = last.after(s.found(by, in), now)
 			n.Again = n.Again || !last.since.IsZero()
 			if last.told(now) {
-				lines = append(lines, fmt.Sprintf("%s: %s matches nothing that there is in %s now: is it meant so?", s.Field, short(s.Selector), where))
+				lines = append(lines, s.Field+": "+s.Missing(short(s.Selector), where))
 			}
 		} else {
 			n.Again = n.Again || a.beginning(by, s.Local)

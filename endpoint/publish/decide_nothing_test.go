@@ -38,7 +38,8 @@ func newSeeking() *seeking {
 var seekingPod = index.ID{Kind: index.Pod, Namespace: "shop", Name: "web"}
 
 func (s *seeking) put(cluster string, id index.ID) {
-	s.parts[cluster].Set(&index.Endpoint{ID: id, Labels: []index.Label{{Name: "app", Value: "web"}}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}})
+	s.parts[cluster].Set(&index.Endpoint{ID: id, Labels: []index.Label{{Name: "app", Value: "web"}}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")},
+		Ports: []index.Port{{Name: "http", Protocol: "TCP", Number: 8080}}})
 }
 
 // says are the fields that are told of, or what is told instead of fields.
@@ -64,6 +65,10 @@ func TestWhichSelectorsMatchNothingNow(t *testing.T) {
 	web, wbe := Sought{Field: "web", Selector: selector.MustParse("app == 'web'")}, Sought{Field: "wbe", Selector: selector.MustParse("app == 'wbe'")}
 	own := Sought{Field: "own", Selector: web.Selector, Local: "here"}
 	set := index.ID{Kind: index.NetworkSet, Namespace: "shop", Name: "web"}
+	port := func(of Sought, name, protocol string) Sought {
+		of.Field, of.Port = name+"/"+protocol, index.Port{Name: name, Protocol: protocol}
+		return of
+	}
 	for name, tt := range map[string]struct {
 		put     map[string]index.ID
 		change  func(*seeking)
@@ -72,20 +77,25 @@ func TestWhichSelectorsMatchNothingNow(t *testing.T) {
 		want    string
 		again   bool
 	}{
-		"one beside another that matches":           {put: map[string]index.ID{"b": seekingPod}, sought: []Sought{web, wbe}, want: "wbe", again: true},
-		"all of them":                               {sought: []Sought{web, wbe}, want: "web wbe", again: true},
-		"none of them":                              {put: map[string]index.ID{"b": seekingPod, "here": seekingPod}, sought: []Sought{web, own}},
-		"what another cluster has":                  {put: map[string]index.ID{"here": seekingPod}, sought: []Sought{web, own}, want: "web", again: true},
-		"the policy's own, which has no pod here":   {put: map[string]index.ID{"a": seekingPod}, sought: []Sought{web, own}, want: "own", again: true},
-		"the policy's own, which a set matches":     {put: map[string]index.ID{"here": set}, sought: []Sought{own}, want: "own", again: true},
-		"a peer that a set matches":                 {put: map[string]index.ID{"a": set}, sought: []Sought{web}},
-		"nobody follows anything here":              {sought: []Sought{web, own}, without: true},
-		"somebody else follows a cluster":           {change: func(s *seeking) { delete(s.states, "b") }, sought: []Sought{web, own}, want: "own", again: true},
-		"a cluster was not listed since a restart":  {change: func(s *seeking) { s.states["b"] = endpoint.ClusterState{Name: "b"} }, sought: []Sought{web}, again: true},
-		"the local cluster was not listed":          {change: func(s *seeking) { s.states["here"] = endpoint.ClusterState{Name: "here"} }, sought: []Sought{own}, again: true},
-		"the local cluster is not followed":         {change: func(s *seeking) { delete(s.states, "here") }, sought: []Sought{own}},
-		"no cluster is selected":                    {change: func(s *seeking) { s.asked.Scope = v1alpha1.ClusterScope{} }, sought: []Sought{web}},
-		"a cluster that nobody has told of is away": {change: func(s *seeking) { delete(s.states, "b"); s.asked.Status.Clusters = nil }, sought: []Sought{web}, want: "web", again: true},
+		"one beside another that matches":            {put: map[string]index.ID{"b": seekingPod}, sought: []Sought{web, wbe}, want: "wbe", again: true},
+		"all of them":                                {sought: []Sought{web, wbe}, want: "web wbe", again: true},
+		"none of them":                               {put: map[string]index.ID{"b": seekingPod, "here": seekingPod}, sought: []Sought{web, own}},
+		"what another cluster has":                   {put: map[string]index.ID{"here": seekingPod}, sought: []Sought{web, own}, want: "web", again: true},
+		"the policy's own, which has no pod here":    {put: map[string]index.ID{"a": seekingPod}, sought: []Sought{web, own}, want: "own", again: true},
+		"the policy's own, which a set matches":      {put: map[string]index.ID{"here": set}, sought: []Sought{own}, want: "own", again: true},
+		"a peer that a set matches":                  {put: map[string]index.ID{"a": set}, sought: []Sought{web}},
+		"a port that a pod has":                      {put: map[string]index.ID{"b": seekingPod}, sought: []Sought{port(web, "http", "TCP")}},
+		"ports that none has":                        {put: map[string]index.ID{"b": seekingPod}, sought: []Sought{port(web, "http", "UDP"), port(web, "sql", "TCP")}, want: "http/UDP sql/TCP", again: true},
+		"a port of nobody":                           {sought: []Sought{web, port(web, "sql", "TCP")}, want: "web", again: true},
+		"a port of the policy's own":                 {put: map[string]index.ID{"a": seekingPod, "here": seekingPod}, sought: []Sought{port(own, "http", "TCP"), port(own, "sql", "TCP")}, want: "sql/TCP", again: true},
+		"a port of the policy's own, which are away": {put: map[string]index.ID{"a": seekingPod, "here": set}, sought: []Sought{port(own, "sql", "TCP")}},
+		"nobody follows anything here":               {sought: []Sought{web, own}, without: true},
+		"somebody else follows a cluster":            {change: func(s *seeking) { delete(s.states, "b") }, sought: []Sought{web, own}, want: "own", again: true},
+		"a cluster was not listed since a restart":   {change: func(s *seeking) { s.states["b"] = endpoint.ClusterState{Name: "b"} }, sought: []Sought{web}, again: true},
+		"the local cluster was not listed":           {change: func(s *seeking) { s.states["here"] = endpoint.ClusterState{Name: "here"} }, sought: []Sought{own}, again: true},
+		"the local cluster is not followed":          {change: func(s *seeking) { delete(s.states, "here") }, sought: []Sought{own}},
+		"no cluster is selected":                     {change: func(s *seeking) { s.asked.Scope = v1alpha1.ClusterScope{} }, sought: []Sought{web}},
+		"a cluster that nobody has told of is away":  {change: func(s *seeking) { delete(s.states, "b"); s.asked.Status.Clusters = nil }, sought: []Sought{web}, want: "web", again: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSeeking()
@@ -103,6 +113,19 @@ func TestWhichSelectorsMatchNothingNow(t *testing.T) {
 				t.Errorf("it says %q, again: %t; want %q, %t", got, again, tt.want, tt.again)
 			}
 		})
+	}
+}
+
+func TestNamesOfPortsAreToldOfOneByOne(t *testing.T) {
+	s := newSeeking()
+	s.put("a", seekingPod)
+	named := func(name string) Sought {
+		return Sought{Field: "ports", Selector: selector.MustParse("app == 'web'"), Port: index.Port{Name: name, Protocol: "TCP"}}
+	}
+	for range 2 { // what was seen of one says nothing of the other
+		if got, _ := s.says(t, s, named("sql"), named("http")); got != "ports" {
+			t.Errorf("it says %q", got)
+		}
 	}
 }
 

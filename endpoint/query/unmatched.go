@@ -39,13 +39,26 @@ func (a Answer) Unmatched(scope v1alpha1.ClusterScope, sought []publish.Sought) 
 		case len(in) == 1:
 			where = "the one cluster"
 		}
-		if len(among) > 0 && !slices.ContainsFunc(a.Endpoints, func(e Endpoint) bool {
-			return among[e.Cluster] && (s.Local == "" || e.Kind == "Pod") && s.Selector.MatchMap(e.Labels)
-		}) {
+		if len(among) > 0 && !a.found(s, among) {
 			all = append(all, Unmatched{s, where})
 		}
 	}
 	return all
+}
+
+// found says whether a selector matches something in some clusters, as publish.Unmatched does.
+func (a Answer) found(s publish.Sought, among map[string]bool) bool {
+	some := false
+	for _, e := range a.Endpoints {
+		switch {
+		case !among[e.Cluster] || s.Local != "" && e.Kind != "Pod" || !s.Selector.MatchMap(e.Labels):
+		case s.Port.Name == "" || slices.ContainsFunc(e.Ports, func(p Port) bool { return s.Asks(p.Name, p.Protocol) }):
+			return true
+		default:
+			some = true
+		}
+	}
+	return s.Port.Name != "" && !some
 }
 
 // Everything says that the endpoints of an answer are all that its clusters have, of several namespaces: the only

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint"
+	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/endpoint/publish"
 	"github.com/hawser-io/hawser/endpoint/query"
 	"github.com/hawser-io/hawser/selector"
@@ -18,6 +19,10 @@ func TestWhatMatchesNothingOfWhatIsKnown(t *testing.T) {
 	f.cluster(endpoint.ClusterState{Name: "young", ID: "y"}) // which was never listed
 	sought := func(text, local string) publish.Sought {
 		return publish.Sought{Field: text, Selector: selector.MustParse(text), Local: local}
+	}
+	port := func(of publish.Sought, name string) publish.Sought {
+		of.Port = index.Port{Name: name, Protocol: "TCP"}
+		return of
 	}
 	all := v1alpha1.ClusterScope{All: true}
 	for name, test := range map[string]struct {
@@ -34,6 +39,10 @@ func TestWhatMatchesNothingOfWhatIsKnown(t *testing.T) {
 		"the policy's own pods":                        {all, sought(`app == "front"`, "primary"), "", nil},
 		"none of the policy's own":                     {all, sought(`app == "web"`, "primary"), "", []string{"the local cluster, where the policy's pods are,"}},
 		"a node where pods are asked for":              {all, sought(`!has(app)`, "primary"), "", []string{"the local cluster, where the policy's pods are,"}},
+		"a port that a pod has":                        {all, port(sought(`app == "web"`, ""), "http"), "", nil},
+		"a port that none has":                         {all, port(sought(`app == "web"`, ""), "sql"), "", []string{"any of 2 clusters"}},
+		"a port of nobody":                             {all, port(sought(`app == "ghost"`, ""), "sql"), "", nil},
+		"a port of the policy's own":                   {all, port(sought(`app == "front"`, "primary"), "sql"), "", []string{"the local cluster, where the policy's pods are,"}},
 		"the policy's own, and the local is not asked": {all, sought(`app == "ghost"`, "primary"), "alpha", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

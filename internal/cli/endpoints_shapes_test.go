@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -217,6 +218,9 @@ func (f *field) askForWhatIsHardlyMeant(t *testing.T, viewer *cluster) {
 			{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new(`app == "web"`)}},
 			{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: new(`app == "ghost"`)}},
 		},
+		Egress: []v1alpha1.FederatedRule{
+			{Action: "Allow", Protocol: "TCP", Destination: &v1alpha1.FederatedPeer{Selector: new(`app == "web"`), Ports: []intstr.IntOrString{intstr.FromString("sql")}}},
+		},
 	}})
 	for _, test := range []struct {
 		args []string
@@ -227,6 +231,7 @@ func (f *field) askForWhatIsHardlyMeant(t *testing.T, viewer *cluster) {
 		{[]string{"endpoints", "set", "SHOP-every", "--cluster", "alpha"}, ""},
 		{[]string{"policy", "explain", "SHOP/idle"}, `Warning: spec.selector: (projectcalico.org/namespace == "SHOP" && app == "nobody") matches nothing that there is in the local cluster, where the policy's pods are, now: is it meant so?
 Warning: spec.ingress[1].source.selector (inbound rule 2): (projectcalico.org/namespace == "SHOP" && app == "ghost") matches nothing that there is in the one cluster now: is it meant so?
+Warning: spec.egress[0].destination.ports (outbound rule 1): nothing that (projectcalico.org/namespace == "SHOP" && app == "web") matches in the one cluster has a TCP port called "sql" now: is it meant so?
 `},
 	} {
 		got := f.asViewer(viewer, port, test.args...)

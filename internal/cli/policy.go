@@ -144,7 +144,7 @@ func policyWarnings(p query.Policy, a query.Answer) []string {
 		warnings = append(warnings, numbered(w.Field)+": "+oneLine(w.Cause.Error()))
 	}
 	for _, u := range a.Unmatched(p.Clusters, p.Sought) {
-		warnings = append(warnings, fmt.Sprintf("%s: %s matches nothing that there is in %s now: is it meant so?", numbered(u.Field), u.Selector, u.Where))
+		warnings = append(warnings, numbered(u.Field)+": "+u.Missing(u.Selector.String(), u.Where))
 	}
 	return warnings
 }

@@ -181,6 +181,12 @@ func TestWhatMatchesNothingIsToldOf(t *testing.T) {
 		t.Errorf("it says %s", text)
 	}
 
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) {
+		spec.Egress = []v1alpha1.FederatedRule{{Action: "Allow", Protocol: "TCP", Destination: &v1alpha1.FederatedPeer{Selector: new("app == 'web'"), Ports: []intstr.IntOrString{intstr.FromString("sql")}}}}
+	})
+	s.says(p, metav1.ConditionTrue, v1alpha1.ReasonSelectsNothing, "spec.egress[0].destination.ports: ", `app == "web"`, "in the one cluster", `a TCP port called "sql"`)
+	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Egress = nil })
+
 	// A pod that is away for a moment is nothing to be told of.
 	s.edit(p, func(spec *v1alpha1.FederatedNetworkPolicySpec) { spec.Ingress = spec.Ingress[:1] })
 	now = s.says(p, metav1.ConditionTrue, v1alpha1.ReasonWritten)
