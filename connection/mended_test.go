@@ -34,8 +34,8 @@ func TestAClusterThatWasAwayFromTheBeginningIsKnownSoonAfterItIsBack(t *testing.
 	}
 	pass(100) // it is tried once a minute now
 	proxy.Restore()
-	pass(6)
-	fleettest.Eventually(t, 5*time.Second, func() error {
+	pass(10)
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if conn.State().Subject == "" {
 			return errors.New("it is not known")
 		}

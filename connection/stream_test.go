@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(fleettest.RunWith(m, fleettest.Options{Clusters: []string{"pods"}, Pods: 1}))
 }
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // admin is a source of tokens for one account, each a new one.
 type admin struct {

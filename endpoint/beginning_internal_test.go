@@ -64,7 +64,7 @@ func TestAClusterBeginsToBeFollowedUntilItIsListedOrSomethingGoesWrong(t *testin
 			c := NewCatalog(CatalogOptions{})
 			defer c.Close()
 			tt.after(c, Cluster{Name: "alpha", ID: "id", Config: unanswered(), Bounds: bounds("10.4.0.0/16")})
-			fleettest.Eventually(t, 10*time.Second, func() error { // it may take a moment until something has gone wrong
+			fleettest.Eventually(t, 30*time.Second, func() error { // it may take a moment until something has gone wrong
 				if s, ok := c.State("alpha"); !ok || s.Beginning != tt.want || s.Beginning && s.StaleSince.IsZero() || s.Bounds.Extent() != "10.4.0.0/16" {
 					return fmt.Errorf("it is %+v", s)
 				}
@@ -160,29 +160,15 @@ func TestWhatHasFailedIsTriedAtOnceWhenAProbeSaysThatTheClusterAnswers(t *testin
 	if err := c.Follow(context.Background(), Cluster{Name: "alpha", ID: "id", Config: &rest.Config{Host: "https://cluster.invalid", Transport: refuses}, Bounds: bounds("10.4.0.0/16")}); err != nil {
 		t.Fatal(err)
 	}
-	waits := func(before int32) int32 {
-		t.Helper()
-		last, since := before, time.Now()
-		fleettest.Eventually(t, 15*time.Second, func() error {
-			if now := asked.Load(); now != last {
-				last, since = now, time.Now()
-			}
-			if last == before || time.Since(since) < 500*time.Millisecond {
-				return fmt.Errorf("it was asked %d times, the last time %s ago", last, time.Since(since))
-			}
-			return nil
-		})
-		return last
-	}
-	first := waits(0)
+	first := fleettest.Settled(t, &asked, 0)
 	c.Doubt("alpha", Gap{Reason: ReasonUnreachable, Message: "no answer to a probe"})
-	if again := waits(first - 1); again != first {
+	if again := fleettest.Settled(t, &asked, first-1); again != first {
 		t.Errorf("it was asked when the probe had failed: %d times, and before %d", again, first)
 	}
 	c.Doubt("alpha", Gap{})
-	second := waits(first)
+	second := fleettest.Settled(t, &asked, first)
 	c.Doubt("alpha", Gap{}) // and it still does
-	waits(second)
+	fleettest.Settled(t, &asked, second)
 }
 
 // counting is a way to a cluster that nothing comes through.

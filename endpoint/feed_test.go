@@ -115,7 +115,7 @@ func (s *scene) matches(text string) (found []string) {
 
 func (s *scene) expect(t *testing.T, text string, want ...string) {
 	t.Helper()
-	fleettest.Eventually(t, 15*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if got := s.matches(text); !slices.Equal(got, want) {
 			return fmt.Errorf("%s matches %q, want %q", text, got, want)
 		}
@@ -169,7 +169,7 @@ func TestTakesOnlyAddressesThatTheClusterMayContribute(t *testing.T) {
 	s.run(t, "half", nil, nil, "10.4.7.2", "fd00::6")
 	s.expect(t, in, "half[10.4.7.2/32]", "inside[10.4.7.1/32]")
 
-	fleettest.Eventually(t, 10*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if r := s.feed.State().Refused[endpoint.ReasonOutside]; r.Count < 3 {
 			return fmt.Errorf("%d addresses were refused, want three: %v", r.Count, s.feed.State().Refused)
 		}
@@ -209,7 +209,7 @@ func TestKeepsWhatItHasUntilAListHasEnded(t *testing.T) {
 	proxy.Cut()
 	s.remove(t, "goes")
 	s.run(t, "comes", nil, nil, "10.4.8.3")
-	fleettest.Eventually(t, 15*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if len(s.feed.State().Faults) < 4 {
 			return fmt.Errorf("the feed says that only these fail: %v", s.feed.State().Faults)
 		}
@@ -220,7 +220,7 @@ func TestKeepsWhatItHasUntilAListHasEnded(t *testing.T) {
 	}
 	proxy.Restore()
 	s.expect(t, in, "comes[10.4.8.3/32]", "stays[10.4.8.1/32]")
-	fleettest.Eventually(t, 15*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if faults := s.feed.State().Faults; len(faults) > 0 {
 			return fmt.Errorf("the feed still says %v", faults)
 		}

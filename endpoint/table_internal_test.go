@@ -99,7 +99,7 @@ func run(t *testing.T, f *Feed, resource string) (end func()) {
 // eventually steps a clock until something is so.
 func eventually(t *testing.T, clock *clocktesting.FakeClock, step time.Duration, what string, so func() bool) {
 	t.Helper()
-	fleettest.Eventually(t, 10*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if so() {
 			return nil
 		}

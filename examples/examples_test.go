@@ -47,7 +47,7 @@ func run(m *testing.M) int {
 	return fleettest.Run(m, "local", "alpha", "beta")
 }
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // kubeconfigs is a directory with a kubeconfig for each cluster.
 func kubeconfigs(t *testing.T, clusters ...*fleettest.Cluster) string {

@@ -133,7 +133,7 @@ func TestAClusterThatIsCutOffAnswersFromItsCacheWithItsAge(t *testing.T) {
 			t.Fatal(gaps)
 		}
 		proxy.Cut()
-		fleettest.Eventually(t, 20*time.Second, func() error {
+		fleettest.Eventually(t, 30*time.Second, func() error {
 			if c, _ := f.Get("lost"); c.Age() <= max(staleAfter, time.Second) {
 				return fmt.Errorf("its age is %s", c.Age())
 			}
@@ -280,7 +280,7 @@ func TestWhatTheInventoryDoesNotTellIsAGap(t *testing.T) {
 		{"it can be read again", func() { sink.Fault("", nil); sink.Remove("bent") }, nil},
 	} {
 		step.tell()
-		fleettest.Eventually(t, 10*time.Second, func() error {
+		fleettest.Eventually(t, 30*time.Second, func() error {
 			if diff := cmp.Diff(step.want, ask()); diff != "" {
 				return fmt.Errorf("%s: gaps are others (-want +got)\n%s", step.name, diff)
 			}

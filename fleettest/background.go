@@ -3,7 +3,9 @@ package fleettest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -61,6 +63,22 @@ func Eventually(t testing.TB, timeout time.Duration, check func() error) {
 	if err := Until(ctx, pollInterval, func() error { last = check(); return last }); err != nil {
 		t.Fatalf("after %s still: %v", timeout, last)
 	}
+}
+
+// Settled returns what a count of requests comes to that rises above before, and then stays for half a second.
+func Settled(t testing.TB, count *atomic.Int32, before int32) int32 {
+	t.Helper()
+	last, since := before, time.Now()
+	Eventually(t, 15*time.Second, func() error {
+		if now := count.Load(); now != last {
+			last, since = now, time.Now()
+		}
+		if last == before || time.Since(since) < 500*time.Millisecond {
+			return fmt.Errorf("there were %d, the last one %s ago", last, time.Since(since))
+		}
+		return nil
+	})
+	return last
 }
 
 // Until calls check, and then every so often, until it returns nil. When ctx ends first, Until returns what check

@@ -20,7 +20,7 @@ func Example() {
 			t.Error("a cluster that is cut off answered")
 		}
 		proxy.Restore()
-		fleettest.Eventually(t, 5*time.Second, func() error {
+		fleettest.Eventually(t, 30*time.Second, func() error {
 			_, err := client.Discovery().ServerVersion()
 			return err
 		})

@@ -93,7 +93,7 @@ func TestBlackHoleHTTP(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- get(p.AdminConfig(), 10*time.Second) }()
-	fleettest.Eventually(t, 5*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if len(p.Requests()) < 2 {
 			return fmt.Errorf("the second request has not come")
 		}
@@ -175,7 +175,7 @@ func TestWatchesAreRecordedByTheirEnd(t *testing.T) {
 			}
 			for range watch.ResultChan() { // until it ends
 			}
-			fleettest.Eventually(t, 5*time.Second, func() error {
+			fleettest.Eventually(t, 30*time.Second, func() error {
 				if got := p.Watches()[i].End; got != tc.want {
 					return fmt.Errorf("ended %q, want %q", got, tc.want)
 				}

@@ -96,7 +96,7 @@ func TestBlackHoleTCP(t *testing.T) {
 	// A request that waits in the hole goes on when it closes.
 	done := make(chan error, 1)
 	go func() { done <- get(p.AdminConfig(), 10*time.Second) }()
-	fleettest.Eventually(t, 5*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if p.Stats().Accepted < 2 {
 			return fmt.Errorf("the second connection has not come")
 		}

@@ -58,7 +58,7 @@ func (c *cluster) accept(token string) {
 func (c *cluster) uses(t *testing.T, token string) credential.Credential {
 	t.Helper()
 	var now credential.Credential
-	fleettest.Eventually(t, 20*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if now = c.inUse; now.Token.Reveal() != token {

@@ -46,7 +46,7 @@ func TestAControllerIsAskedForTheItemsOfItsKindWhoseObjectsHaveChanged(t *testin
 		t.Errorf("it asks for %v", got)
 	}
 	cancel()
-	fleettest.Eventually(t, 10*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		objects.mu.Lock()
 		defer objects.mu.Unlock()
 		if len(objects.told) > 0 {

@@ -38,7 +38,7 @@ func TestAnAPIThatHangsStopsNoOther(t *testing.T) {
 	}
 	began := time.Now()
 	fleettest.Background(t, "the publisher", p.Start)
-	fleettest.Eventually(t, 20*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if got := a.has(); !maps.Equal(got, want) {
 			return fmt.Errorf("%d of %d ConfigMaps are there", len(got), len(want))
 		}
@@ -47,7 +47,7 @@ func TestAnAPIThatHangsStopsNoOther(t *testing.T) {
 	if took := time.Since(began); took > s.deadline {
 		t.Errorf("it takes %s", took)
 	}
-	fleettest.Eventually(t, 20*time.Second, func() error { // which was asked, and is asked no more for a while
+	fleettest.Eventually(t, 30*time.Second, func() error { // which was asked, and is asked no more for a while
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		e := p.progress[owner{Key{Kind: EndpointSet, Name: "s07"}, "a"}]
@@ -64,7 +64,7 @@ func TestAnAPIThatHangsStopsNoOther(t *testing.T) {
 		t.Errorf("it was asked %d times, %d at a time", asked, most)
 	}
 	a.failing(0, "", "")
-	fleettest.Eventually(t, 20*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if got := a.has(); len(got) != many+many/2 {
 			return fmt.Errorf("there are %d objects", len(got))
 		}
@@ -197,7 +197,7 @@ func TestANamespaceThatHangsIsWrittenAlone(t *testing.T) {
 	}
 	began := time.Now()
 	fleettest.Background(t, "the publisher", p.Start)
-	fleettest.Eventually(t, 20*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if got := a.has(); !maps.Equal(got, want) {
 			return fmt.Errorf("%d of %d ConfigMaps are there", len(got), len(want))
 		}
@@ -206,7 +206,7 @@ func TestANamespaceThatHangsIsWrittenAlone(t *testing.T) {
 	if took := time.Since(began); took > 3*s.deadline {
 		t.Errorf("it takes %s", took)
 	}
-	fleettest.Eventually(t, 20*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		e := p.progress[owner{Key{Kind: EndpointSet, Name: "s19"}, "a"}]
@@ -304,7 +304,7 @@ func TestAListThatHangsHoldsUpItsKindAlone(t *testing.T) {
 		k.synced = false
 	}
 	fleettest.Background(t, "the objects", s.Start)
-	fleettest.Eventually(t, 20*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if _, _, err := s.serves(gnsKind, ofA); !s.Settled() || err == nil || !strings.Contains(err.Error(), "following globalnetworksets") {
 			return fmt.Errorf("it is known of each kind what there is: %t (%w)", s.Settled(), err)
 		}

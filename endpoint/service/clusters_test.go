@@ -74,7 +74,7 @@ func TestAClusterBeginsToBeFollowedUntilSomethingGoesWrong(t *testing.T) {
 			c := service.NewClusters(service.ClustersOptions{})
 			defer c.Close()
 			tt.after(c, endpoint.Cluster{Name: "alpha", ID: "id", Config: by(unanswered)})
-			fleettest.Eventually(t, 10*time.Second, func() error { // it may take a moment until something has gone wrong
+			fleettest.Eventually(t, 30*time.Second, func() error { // it may take a moment until something has gone wrong
 				if s, ok := c.State("alpha"); !ok || s.Contact.Beginning != tt.want || !s.Contact.Unheard || s.Contact.StaleSince.IsZero() {
 					return fmt.Errorf("it is %+v", s)
 				}
@@ -97,27 +97,13 @@ func TestWhatHasFailedIsTriedAtOnceWhenAProbeSaysThatTheClusterAnswers(t *testin
 	if err := c.Follow(context.Background(), endpoint.Cluster{Name: "alpha", ID: "id", Config: config}); err != nil {
 		t.Fatal(err)
 	}
-	waits := func(before int32) int32 {
-		t.Helper()
-		last, since := before, time.Now()
-		fleettest.Eventually(t, 15*time.Second, func() error {
-			if now := asked.Load(); now != last {
-				last, since = now, time.Now()
-			}
-			if last == before || time.Since(since) < 500*time.Millisecond {
-				return fmt.Errorf("it was asked %d times, the last time %s ago", last, time.Since(since))
-			}
-			return nil
-		})
-		return last
-	}
-	first := waits(0)
+	first := fleettest.Settled(t, &asked, 0)
 	c.Doubt("alpha", endpoint.Gap{Reason: endpoint.ReasonUnreachable, Message: "no answer to a probe"})
-	if again := waits(first - 1); again != first {
+	if again := fleettest.Settled(t, &asked, first-1); again != first {
 		t.Errorf("it was asked when the probe had failed: %d times, and before %d", again, first)
 	}
 	c.Doubt("alpha", endpoint.Gap{})
-	second := waits(first)
+	second := fleettest.Settled(t, &asked, first)
 	c.Doubt("alpha", endpoint.Gap{}) // and it still does
-	waits(second)
+	fleettest.Settled(t, &asked, second)
 }

@@ -39,7 +39,7 @@ func newScene(t *testing.T) *scene {
 	s.Install(t, "../../config/crd/hawser.io_endpointsets.yaml", "../../config/crd/hawser.io_federatednetworkpolicies.yaml")
 	s.ApplyObjects(t, authors.Objects()...)
 	nobody := s.author("nobody")
-	fleettest.Eventually(t, 20*time.Second, func() error { // it takes a moment
+	fleettest.Eventually(t, 30*time.Second, func() error { // it takes a moment
 		if err := nobody.Create(t.Context(), set("settled", 1), client.DryRunAll); !apierrors.IsForbidden(err) {
 			return fmt.Errorf("the policy is not in force: %w", err)
 		}

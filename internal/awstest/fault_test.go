@@ -77,7 +77,7 @@ func TestHangingRequests(t *testing.T) {
 	}
 	hanging := func(n int) {
 		t.Helper()
-		fleettest.Eventually(t, 10*time.Second, func() error {
+		fleettest.Eventually(t, 30*time.Second, func() error {
 			if got := w.InFlight("GetCallerIdentity"); got != n {
 				return errors.New("the requests have not come")
 			}

@@ -173,7 +173,7 @@ func TestUnknownKeyReachesTheStatusSoon(t *testing.T) {
 	}
 	e.judge(ti)
 	g.mustRefuse(w.token(), trust.UnknownKey)
-	fleettest.Eventually(t, 5*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		var now v1alpha1.TrustedIssuer
 		if err := e.admin.Get(t.Context(), client.ObjectKeyFromObject(ti), &now); err != nil {
 			return err

@@ -66,7 +66,7 @@ func TestAPolicyThatWasWeakenedIsNone(t *testing.T) {
 
 	update := func(obj client.Object, change func()) {
 		t.Helper()
-		fleettest.Eventually(t, 10*time.Second, func() error { // the API server writes what it thinks of the policy into its status
+		fleettest.Eventually(t, 30*time.Second, func() error { // the API server writes what it thinks of the policy into its status
 			if err := admin.Get(t.Context(), client.ObjectKeyFromObject(obj), obj); err != nil {
 				return err
 			}

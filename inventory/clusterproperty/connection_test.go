@@ -88,7 +88,7 @@ func TestAConnectionReadsWhatItsClusterSays(t *testing.T) {
 			w.put(versions[0], clusterproperty.ClusterSet, strings.Repeat("long", 300)) // it would end up in the local cluster
 			for range 2 {                                                               // the first probe may have begun before
 				last := conn.State().ProbedAt
-				fleettest.Eventually(t, 20*time.Second, func() error {
+				fleettest.Eventually(t, 30*time.Second, func() error {
 					if !conn.State().ProbedAt.After(last) {
 						return errors.New("it was not probed again")
 					}

@@ -139,7 +139,7 @@ func (r *running) interval(want ...string) {
 // is told of the next one.
 func (r *running) told(want ...string) {
 	r.t.Helper()
-	fleettest.Eventually(r.t, 10*time.Second, func() error {
+	fleettest.Eventually(r.t, 30*time.Second, func() error {
 		r.next()
 		return r.differs(want)
 	})
@@ -154,7 +154,7 @@ func (r *running) again(e *engine, asked func(*engine) int, want ...string) {
 		return n
 	}
 	before := times()
-	fleettest.Eventually(r.t, 10*time.Second, func() error {
+	fleettest.Eventually(r.t, 30*time.Second, func() error {
 		r.next()
 		if n := times() - before; n < 2 {
 			return fmt.Errorf("it has asked %d times", n)
@@ -189,8 +189,8 @@ func (r *running) differs(want []string) error {
 
 func (r *running) until(want ...string) {
 	r.t.Helper()
-	fleettest.Eventually(r.t, 10*time.Second, func() error { return r.differs(want) })
-	fleettest.Eventually(r.t, 10*time.Second, func() error { // for the next step
+	fleettest.Eventually(r.t, 30*time.Second, func() error { return r.differs(want) })
+	fleettest.Eventually(r.t, 30*time.Second, func() error { // for the next step
 		if !r.clock.HasWaiters() {
 			return errors.New("it does not wait for the next time")
 		}
@@ -256,7 +256,7 @@ func TestAnEngineThatHangsIsAskedOnce(t *testing.T) {
 	hang := make(chan struct{})
 	e.with(func(e *engine) { e.hang = hang })
 	r.interval(told...)
-	fleettest.Eventually(t, 10*time.Second, func() (err error) {
+	fleettest.Eventually(t, 30*time.Second, func() (err error) {
 		e.with(func(e *engine) {
 			if e.lists != 2 {
 				err = errors.New("it has not asked")
@@ -291,7 +291,7 @@ func TestAClusterThatHangsHoldsUpNoOther(t *testing.T) {
 	told = append(told, `Fault("hung", asking kind for the kubeconfig of cluster "hung": no answer within 2s)`, `Synced("")`)
 	r.interval(told...)
 	e.with(func(e *engine) { e.clusters["live"] = kubeconfig("CA", "three"); delete(e.clusters, "hung") })
-	fleettest.Eventually(t, 10*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		r.clock.Step(kind.DefaultInterval)
 		if len(r.Clusters()) != 1 || len(r.Faults()) != 0 {
 			return fmt.Errorf("got %v, with %v", r.Clusters(), r.Faults())

@@ -215,7 +215,7 @@ func TestAFirstTokenDoesNotWaitForThoseThatAreLookedAt(t *testing.T) {
 	for i := range 20 * perSecond { // twenty seconds of looking
 		b.look(key(fmt.Sprint("r-", i)), wanted("alpha"), lasting("id", time.Hour))
 	}
-	fleettest.Eventually(t, 5*time.Second, func() error { // all of them have a turn
+	fleettest.Eventually(t, 30*time.Second, func() error { // all of them have a turn
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if left := b.lanes["alpha"].checks.Tokens(); left > -15*perSecond {
@@ -278,7 +278,7 @@ func TestAnOutputIsGoneOnWithAfterARestart(t *testing.T) {
 	if k.held == nil {
 		t.Fatal("it did not take the token that was found")
 	}
-	fleettest.Eventually(t, 10*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		select {
 		case <-b.told:
 			return nil

@@ -201,7 +201,7 @@ func create(t *testing.T, clientset kubernetes.Interface, csr *certificatesv1.Ce
 	t.Helper()
 	var made *certificatesv1.CertificateSigningRequest
 	// Roles take effect a moment after they are written.
-	fleettest.Eventually(t, 10*time.Second, func() (err error) {
+	fleettest.Eventually(t, 30*time.Second, func() (err error) {
 		made, err = clientset.CertificatesV1().CertificateSigningRequests().Create(t.Context(), csr, metav1.CreateOptions{})
 		if err != nil && !apierrors.IsForbidden(err) {
 			t.Fatalf("creating request %q: %v", csr.Name, err)

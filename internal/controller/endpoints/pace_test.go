@@ -21,7 +21,7 @@ func (c *counted) Review() { c.reviews.Add(1) }
 // reaches waits until something was done some times, and no more often.
 func reaches(t *testing.T, what string, count *atomic.Int32, want int32) {
 	t.Helper()
-	fleettest.Eventually(t, 10*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if got := count.Load(); got < want {
 			return fmt.Errorf("%s: %d times, want %d", what, got, want)
 		}
@@ -35,7 +35,7 @@ func reaches(t *testing.T, what string, count *atomic.Int32, want int32) {
 // waits waits until somebody waits for the clock.
 func waits(t *testing.T, clock *clocktesting.FakeClock) {
 	t.Helper()
-	fleettest.Eventually(t, 10*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if !clock.HasWaiters() {
 			return errors.New("nobody waits for the clock")
 		}

@@ -67,7 +67,7 @@ func link(t *testing.T, links *fleet.Links, name string, config *rest.Config, o 
 	if err != nil {
 		t.Fatal(err)
 	}
-	fleettest.Eventually(t, 15*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if conn.State().ClusterID == "" {
 			return errors.New("the connection does not know its cluster")
 		}
@@ -206,7 +206,7 @@ func TestKnowsTheAddressesOfTheLocalCluster(t *testing.T) {
 	}
 	never := func(want ...string) {
 		t.Helper()
-		fleettest.Eventually(t, 15*time.Second, func() error {
+		fleettest.Eventually(t, 30*time.Second, func() error {
 			last := catalog.followed()
 			for _, address := range want {
 				if !slices.Contains(last.Bounds.Never, endpoint.Prefixes(netip.MustParseAddr(address))[0]) {

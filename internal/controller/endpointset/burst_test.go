@@ -143,7 +143,7 @@ func TestABurstOfChangesIsWrittenTogetherAndOneChangeBeforeLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	written()
-	if took := time.Since(now); took > 5*time.Second { // about two windows, where the machine has time
+	if took := time.Since(now); took > 20*time.Second { // about two windows, where the machine has time
 		t.Errorf("one change took %s", took)
 	}
 	rested()

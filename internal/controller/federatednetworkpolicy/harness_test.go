@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(fleettest.Run(m, "primary", "alpha"))
 }
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 func eventually(t testing.TB, check func() error) {
 	t.Helper()

@@ -135,7 +135,9 @@ func TestCalicoFollowsThePodsOfARemoteCluster(t *testing.T) {
 		}
 		text := fmt.Sprint(c.Name, " ", c.Spec.Selector, " ", c.Spec.Types)
 		for _, r := range c.Spec.Egress {
-			text += fmt.Sprint(" to ", r.Destination.Ports[0].String())
+			for _, port := range r.Destination.Ports {
+				text += " to " + port.String()
+			}
 		}
 		return text
 	}

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(fleettest.Run(m, "home", "alpha", "beta"))
 }
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // shifted is the real clock, some time ahead.
 type shifted struct {

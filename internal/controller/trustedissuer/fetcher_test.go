@@ -51,7 +51,7 @@ func newIssuers(t *testing.T) *issuers {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = i.Start(ctx) }()
 	t.Cleanup(func() { stop(); <-done })
-	fleettest.Eventually(t, 5*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		if !clock.HasWaiters() {
 			return errors.New("the fetcher has not started")
 		}
@@ -67,7 +67,7 @@ func issuer(name string) *v1alpha1.TrustedIssuer {
 // wait waits until an issuer was asked so often, and has answered.
 func (i *issuers) wait(name string, times int) {
 	i.t.Helper()
-	fleettest.Eventually(i.t, 5*time.Second, func() error {
+	fleettest.Eventually(i.t, 30*time.Second, func() error {
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		i.fetcher.mu.Lock()
@@ -236,7 +236,7 @@ func TestFetcherStartsAnewAtAnotherAddress(t *testing.T) {
 	if got := i.ask(a); got.keys != nil {
 		t.Errorf("keys of the old address are told: %+v", got)
 	}
-	fleettest.Eventually(t, 5*time.Second, func() error {
+	fleettest.Eventually(t, 30*time.Second, func() error {
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		if i.asked["elsewhere"] != 1 {
