@@ -40,8 +40,6 @@ var sometimes = map[string]string{
 	"there: hawser-member-controllers: get rolebindings":           "what a grant makes is there already: its cache is late, or it is somebody else's",
 	"there: hawser-member-controllers: get clusterrolebindings":    "the same",
 	"there: hawser-grants/hawser-member-controllers: get ":         "the same",
-	"there: hawser-member-controllers: get accessgrants.hawser.io": "what is left of a grant that is gone is swept, unless the garbage collector was faster",
-	"there: hawser-member-controllers: delete clusterrolebindings": "the same",
 	"there: hawser-member-controllers: get /":                      "Kubernetes itself lets every service account read them, by a binding that some take away",
 	"here: hawser-federation: get ":                                "what is in the way of an object is looked at before it is refused; and after a conflict the object. Of tiers Calico's API server asks by itself",
 }

@@ -596,6 +596,10 @@ func (w *world) end(ada *rest.Config) {
 	w.hawser(ada, "leave", "alpha")
 	w.hawser(ada, "leave", "beta", "--force", "--remote-context", "beta") // which deletes by its own rights what the manager would
 	w.gate()
+	whole := w.boundByGrants()
+	if len(whole) == 0 {
+		w.t.Fatal("no ClusterRoleBinding was made of grants")
+	}
 	for _, grant := range []string{"shop", "entry"} {
 		ag := &v1alpha1.AccessGrant{ObjectMeta: metav1.ObjectMeta{Name: grant}}
 		// What was made of it is left to our controllers: the garbage collector would take it as well, and may be faster.
@@ -604,14 +608,34 @@ func (w *world) end(ada *rest.Config) {
 		}
 		w.delete(w.far, ag)
 	}
+	w.noneBoundByGrants()
+	// As a backup brings it back: nobody owns it, so that it is left to our controllers alone.
+	w.create(w.far, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: whole[0].Name, Labels: whole[0].Labels, Annotations: whole[0].Annotations},
+		RoleRef:    whole[0].RoleRef, Subjects: whole[0].Subjects,
+	})
+	w.noneBoundByGrants()
+}
+
+// boundByGrants are the ClusterRoleBindings that were made of grants.
+func (w *world) boundByGrants() []rbacv1.ClusterRoleBinding {
+	w.t.Helper()
+	var list rbacv1.ClusterRoleBindingList
+	if err := w.far.List(w.t.Context(), &list, client.HasLabels{v1alpha1.GrantLabel}); err != nil {
+		w.t.Fatal(err)
+	}
+	return list.Items
+}
+
+func (w *world) noneBoundByGrants() {
+	w.t.Helper()
 	w.eventually("what was made of grants to be gone", func() error {
 		var bindings rbacv1.RoleBindingList
 		if err := w.far.List(w.t.Context(), &bindings, client.HasLabels{v1alpha1.GrantLabel}); err != nil || len(bindings.Items) > 0 {
 			return fmt.Errorf("%d RoleBindings are there (%w)", len(bindings.Items), err)
 		}
-		var whole rbacv1.ClusterRoleBindingList
-		if err := w.far.List(w.t.Context(), &whole, client.HasLabels{v1alpha1.GrantLabel}); err != nil || len(whole.Items) > 0 {
-			return fmt.Errorf("%d ClusterRoleBindings are there (%w)", len(whole.Items), err)
+		if whole := w.boundByGrants(); len(whole) > 0 {
+			return fmt.Errorf("%d ClusterRoleBindings are there", len(whole))
 		}
 		return nil
 	})
