@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hawser-io/hawser/endpoint/publish"
+	"github.com/hawser-io/hawser/fleettest"
 )
 
 // federated is the cluster with a pod that a policy of the primary names.
@@ -42,7 +43,10 @@ func federate(ctx context.Context, w *world, _ *result) error {
 			return err
 		}
 	}
-	address, err := w.runStore(ctx, "db-0")
+	if _, err := runPod(ctx, w.primary, "web", "web-0"); err != nil {
+		return err
+	}
+	address, err := runPod(ctx, w.clusters[federated], "db", "db-0")
 	if err != nil {
 		return err
 	}
@@ -59,7 +63,7 @@ func federate(ctx context.Context, w *world, _ *result) error {
 	if err := w.hawserFails(ctx, everything, "policy", "explain", "from-db", "-n", shop); err != nil {
 		return err
 	}
-	moved, err := w.runStore(ctx, "db-1")
+	moved, err := runPod(ctx, w.clusters[federated], "db", "db-1")
 	if err != nil {
 		return err
 	}
@@ -70,12 +74,12 @@ func federate(ctx context.Context, w *world, _ *result) error {
 	return w.lets(ctx, moved)
 }
 
-// runStore runs a pod that the policy names, and returns its address.
-func (w *world) runStore(ctx context.Context, name string) (address string, err error) {
-	pods := w.clusters[federated].Client().CoreV1().Pods(shop)
+// runPod runs a pod that the policy names, and returns its address.
+func runPod(ctx context.Context, c *fleettest.Cluster, app, name string) (address string, err error) {
+	pods := c.Client().CoreV1().Pods(shop)
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": "db"}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "db", Image: "registry.example.com/db:1"}}},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": app}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: app, Image: "registry.example.com/" + app + ":1"}}},
 	}
 	err = await(ctx, "for pod "+name+" to be made", func(ctx context.Context) error { // its service account may take a moment
 		_, err := pods.Create(ctx, pod, metav1.CreateOptions{})
