@@ -76,11 +76,11 @@ func (f *Feed) follows(resource string, of index.List, set func(*wire.Object), r
 			return source(f.client, resource), nil
 		},
 		Listed: func(all []*wire.Object) {
-			f.options.Part.Begin(of)
-			if t.bounded {
+			if t.bounded { // first: what was held would count as listed where its namespace becomes known in between
 				f.waiting.begin(of)
 				f.refused.begin(of)
 			}
+			f.options.Part.Begin(of)
 			for _, o := range all {
 				set(o)
 			}

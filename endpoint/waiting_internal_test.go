@@ -3,6 +3,10 @@ package endpoint
 import (
 	"net/netip"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hawser-io/hawser/endpoint/index"
 	"github.com/hawser-io/hawser/selector"
@@ -70,4 +74,35 @@ func TestEndpointsWaitForTheirNamespace(t *testing.T) {
 	part.DeleteNamespace("shop")
 	w.set(pod("shop", "web", "10.0.0.2"))
 	expect("a pod is heard of after its namespace went", "/host")
+}
+
+// What waited for its namespace before a list begins is no part of that list, though its namespace becomes known meanwhile.
+func TestWhatWaitedIsNotTakenForListed(t *testing.T) {
+	f, _ := still(t, Bounds{Local: true})
+	pods, web := f.table("pods"), decoded("pods", raw(t, podOf("shop", "web", "10.4.0.1", nil)))
+	if err := pods.Add(web); err != nil {
+		t.Fatal(err)
+	}
+	f.waiting.mu.Lock() // as when a namespace becomes known
+	listed := make(chan error, 1)
+	go func() { listed <- pods.Replace(nil, "") }() // ends with the lock
+	select {
+	case err := <-listed:
+		f.waiting.mu.Unlock()
+		t.Fatalf("it is listed meanwhile: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	f.options.Part.SetNamespace("shop", nil)
+	for _, e := range f.waiting.of["shop"] {
+		f.options.Part.Set(&e)
+	}
+	delete(f.waiting.of, "shop")
+	f.waiting.mu.Unlock()
+	if err := <-listed; err != nil || f.options.Part.Len() != 0 {
+		t.Errorf("%v; when none was listed there are %d", err, f.options.Part.Len())
+	}
+	namespace := decoded("namespaces", raw(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}))
+	if err := f.table("namespaces").Add(namespace); err != nil || f.options.Part.Len() != 0 {
+		t.Errorf("%v; when the namespace is told of again there are %d", err, f.options.Part.Len())
+	}
 }

@@ -167,6 +167,9 @@ func (l *Leader) sweep(ctx context.Context, a Asked, selected map[string]*Cluste
 		if objects[at] {
 			out, err := l.objects.write(ctx, at, nil, manner{})
 			refused, again = append(refused, out.told()...), soonest(again, out.soon)
+			if out.again {
+				again = soonest(again, l.options.LookAgain)
+			}
 			errs = append(errs, err)
 		}
 		if a.entry(at.cluster) != nil {

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"net/http"
 	"strconv"
 	"testing"
 	"time"
@@ -86,4 +87,36 @@ func TestALeaderIsToldOfItsBusinessAlone(t *testing.T) {
 		t.Errorf("there are objects for %v", s.records.owners(webSet))
 	}
 	writes(ofA, true)
+}
+
+// TestWhatCannotBeSweptIsTriedAgain: nothing tells of it when that becomes allowed.
+func TestWhatCannotBeSweptIsTriedAgain(t *testing.T) {
+	a := newAPI(t)
+	s := a.following(t)
+	clock := testingclock.NewFakePassiveClock(time.Unix(1000, 0))
+	l, err := NewLeader(LeaderOptions{Objects: s, Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.write(t.Context(), ofA, wantsOf(t, ofA, configMap(ofA, "n1", 1, 1, "x")), manner{}); err != nil {
+		t.Fatal(err)
+	}
+	a.failing(http.StatusForbidden, http.MethodDelete, cmPath("n1", "web-a"))
+	keeps := func(after time.Duration, wantAgain time.Duration, wantObjects int) {
+		t.Helper()
+		clock.SetTime(clock.Now().Add(after))
+		again, err := l.Keep(t.Context(), Asked{Key: webSet}, nil)
+		if err != nil || again != wantAgain {
+			t.Errorf("it is tried again in %s (%v)", again, err)
+		}
+		if got := a.has(); len(got) != wantObjects {
+			t.Errorf("there is %v", got)
+		}
+	}
+	keeps(0, lag, 1)
+	for range 2 {
+		keeps(lag, l.options.LookAgain, 1)
+	}
+	a.failing(0, "", "")
+	keeps(l.options.LookAgain, 0, 0)
 }

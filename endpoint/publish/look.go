@@ -73,11 +73,10 @@ func (p *Publisher) look(at owner) (item *live, of view) {
 // outdated says whether what was made of a cluster that was not listed can stay. What was made of another cluster cannot,
 // nor what may be of addresses that it may not contribute any more, nor what an earlier generation of the item made:
 // somebody may have taken back what that allowed. due is when the latter goes, if the cluster was not listed until then.
+// Nothing comes back before that, so that what was withdrawn is missing on, also where the objects that are left of it tell
+// nothing any more.
 func (p *Publisher) outdated(at owner, item *live, g *progress, now time.Time) (found outdated, due time.Time) {
-	made := p.objects.records.believed(at, item.Places)
-	if len(made) == 0 { // what was withdrawn is gone as a whole, and is missing on
-		return outdated{why: g.withdrawn(item.known(at.cluster))}, due
-	}
+	made, known := fresh(p.objects.records.believed(at, item.Places)), item.known(at.cluster)
 	for _, r := range made {
 		if g.looked.ID != "" && r.annotations[ClusterIDAnnotation] != g.looked.ID {
 			return outdated{withdrawn + "what was made of it was of another cluster", true}, due
@@ -88,7 +87,10 @@ func (p *Publisher) outdated(at owner, item *live, g *progress, now time.Time) (
 			return outdated{why: withdrawn + "its endpointCIDRs were narrowed, and nobody knows what was outside of them before it was listed"}, due
 		}
 	}
-	by := g.by(item.known(at.cluster))
+	if why := g.withdrawn(known); why != "" || len(made) == 0 {
+		return outdated{why: why}, due
+	}
+	by := g.by(known)
 	if by >= item.Generation {
 		return found, due
 	}
@@ -96,6 +98,17 @@ func (p *Publisher) outdated(at owner, item *live, g *progress, now time.Time) (
 		return found, due
 	}
 	return outdated{why: fmt.Sprintf(withdrawn+"what was made of it was of generation %d, and nothing can be made of it by generation %d before it was listed", by, item.Generation)}, time.Time{}
+}
+
+// fresh are those of some objects whose annotations are as they were written last. All of them tell where none does: what
+// is left alone may still be of another cluster.
+func fresh(made map[ref]*record) map[ref]*record {
+	some := maps.Clone(made)
+	maps.DeleteFunc(some, func(_ ref, r *record) bool { return r.frozen() })
+	if len(some) == 0 {
+		return made
+	}
+	return some
 }
 
 // stillWithin reports whether all that lies in an extent (endpoint.Bounds.Extent) lies in bounds, too. In one that cannot be

@@ -15,6 +15,11 @@ func TestWhatWasMadeOfAClusterThatIsNotHeardOfIsWithdrawnWhereSomebodyDecidedOth
 	object := func(id string) *record {
 		return &record{ref: ref{aPolicy, "shop", "web.peers-a"}, annotations: map[string]string{ClusterIDAnnotation: id}}
 	}
+	frozen := func(by string, deleting bool) *record {
+		r := object("other")
+		r.name, r.editor, r.deleting = "web.peers-a.2", by, deleting
+		return r
+	}
 	by := func(generation int64) []v1alpha1.FederatedCluster {
 		return []v1alpha1.FederatedCluster{{Name: "a", ObservedGeneration: generation, Endpoints: 1, Objects: 1}}
 	}
@@ -31,6 +36,9 @@ func TestWhatWasMadeOfAClusterThatIsNotHeardOfIsWithdrawnWhereSomebodyDecidedOth
 		"nobody knows by which":                              {nil, []*record{object("id")}, reprieve, "of generation 0", 0},
 		"it was made of another cluster":                     {by(5), []*record{object("other")}, time.Nanosecond, "of another cluster", 0},
 		"nobody knows of which":                              {by(5), []*record{object("")}, time.Nanosecond, "of another cluster", 0},
+		"so was what somebody has edited since":              {by(5), []*record{object("id"), frozen("eve", false)}, 0, "", 5},
+		"so was what is being deleted":                       {by(5), []*record{object("id"), frozen("", true)}, 0, "", 5},
+		"somebody has edited all that there is":              {by(5), []*record{frozen("eve", false)}, time.Nanosecond, "of another cluster", 0},
 		"there is something that is none of the policy's":    {by(5), []*record{object("id"), {ref: ref{aPolicy, "dev", "web.peers-a"}}}, 0, "", 5},
 		"that is all there is, and it was an earlier policy": {by(4), []*record{{ref: ref{aPolicy, "dev", "web.peers-a"}}}, 0, "", 4},
 	} {

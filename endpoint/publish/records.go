@@ -44,6 +44,9 @@ type record struct {
 	cluster     string
 }
 
+// frozen says that the object is not written any more (put): its annotations may say what was true once, for ever.
+func (r *record) frozen() bool { return r.editor != "" || r.deleting }
+
 // recordOf makes a record; ok is false where the labels name no item.
 func recordOf(o *unstructured.Unstructured) (r *record, ok bool) {
 	key, cluster, ok := keyOf(o.GetLabels())

@@ -48,8 +48,9 @@ func (p *Publisher) request(item *live, at owner, state endpoint.ClusterState, e
 	}
 }
 
-// wants completes what was rendered. Every object says of which cluster it is. The first says how old it is, where
-// addresses are taken away for that.
+// wants completes what was rendered. Every object says of which cluster it is, and, where addresses are taken away, that
+// they are: the others may not be there to tell. The first says since when it is silent, where addresses may be taken away
+// for that; where it does not, the status does.
 func (p *Publisher) wants(ctx context.Context, at owner, item *live, rendered Rendered, of view) ([]wanted, error) {
 	var all []wanted
 	within := of.state.Bounds.Extent()
@@ -61,13 +62,13 @@ func (p *Publisher) wants(ctx context.Context, at owner, item *live, rendered Re
 		if within != "" {
 			annotations[WithinAnnotation] = within
 		}
+		if of.phase == expired {
+			annotations[ExpiredAnnotation] = "true"
+		}
 		if by := policyOf(item.Staleness); i == 0 && by.ExpireAfter > 0 && of.phase != current {
 			// It is zero where the status alone has told a restart that they are away.
 			if !of.age.Since.IsZero() && (of.phase == expired || !p.options.Clock.Now().Before(of.age.tellable(by))) {
 				annotations[StaleSinceAnnotation] = of.age.Since.UTC().Format(time.RFC3339)
-			}
-			if of.phase == expired {
-				annotations[ExpiredAnnotation] = "true"
 			}
 		}
 		o.SetAnnotations(merged(o.GetAnnotations(), nil, annotations))

@@ -43,31 +43,41 @@ type process struct {
 
 func begin(t *testing.T, clock *testingclock.FakeClock, known []v1alpha1.FederatedCluster, objects ...*record) *process {
 	t.Helper()
-	has := &page{index: index.New()}
-	part, err := has.index.Cluster("a", "id")
-	if err != nil {
-		t.Fatal(err)
-	}
-	part.Set(&index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "web"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.4.0.1/32")}})
 	at := owner{Key{Kind: FederatedNetworkPolicy, Namespace: "shop", Name: "web"}, "a"}
 	made := &Objects{records: newRecords(func(owner, bool) {})}
 	for _, r := range objects {
 		r.key, r.cluster = at.key, at.cluster
 		made.records.hold(r)
 	}
+	return publishing(t, clock, made, Item{
+		Key: at.key, Known: known,
+		Staleness: expiring(),
+		Render:    func(r Request) (Rendered, error) { return Rendered{Endpoints: r.Count(0)}, nil },
+	})
+}
+
+func expiring() *v1alpha1.Staleness {
+	return &v1alpha1.Staleness{Policy: v1alpha1.StalenessExpire, ExpireAfter: &metav1.Duration{Duration: time.Hour}, Settle: &metav1.Duration{Duration: 10 * time.Minute}}
+}
+
+// publishing is a process that publishes an item, of everything that the cluster has.
+func publishing(t *testing.T, clock *testingclock.FakeClock, made *Objects, item Item) *process {
+	t.Helper()
+	has := &page{index: index.New()}
+	part, err := has.index.Cluster("a", "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part.Set(&index.Endpoint{ID: index.ID{Kind: index.Pod, Namespace: "shop", Name: "web"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.4.0.1/32")}})
 	p, err := New(Options{Catalog: has, Objects: made, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.queue.close)
 	t.Cleanup(p.reports.close)
-	item := Item{
-		Key: at.key, Scope: v1alpha1.ClusterScope{All: true}, Known: known, Selectors: []*selector.Selector{selector.All()},
-		Staleness: &v1alpha1.Staleness{Policy: v1alpha1.StalenessExpire, ExpireAfter: &metav1.Duration{Duration: time.Hour}, Settle: &metav1.Duration{Duration: 10 * time.Minute}},
-		Render:    func(r Request) (Rendered, error) { return Rendered{Endpoints: r.Count(0)}, nil },
-	}
+	item.Scope, item.Selectors = v1alpha1.ClusterScope{All: true}, []*selector.Selector{selector.All()}
 	p.Put(item)
-	return &process{p, has, t, clock, at}
+	return &process{p, has, t, clock, owner{item.Key, "a"}}
 }
 
 // heard, silent and unheard say how the cluster is heard of: the last one as to a process that began now.
@@ -224,6 +234,10 @@ func TestObjectsAndTheStatusTellTogetherHowAClusterWasLeft(t *testing.T) {
 		}
 		return r
 	}
+	deleting := func(r *record) *record {
+		r.deleting = true
+		return r
+	}
 	status := func(since time.Time, away bool) v1alpha1.FederatedCluster {
 		return v1alpha1.FederatedCluster{Name: "a", Expired: away, StaleSince: seconds(since)}
 	}
@@ -240,6 +254,7 @@ func TestObjectsAndTheStatusTellTogetherHowAClusterWasLeft(t *testing.T) {
 		"objects that were given back":                   {status(never, true), []*record{object("x", never, false, "")}, never, false},
 		"an object that was edited when it was silent":   {status(late, false), []*record{object("x", early, true, "eve")}, late, false},
 		"an object that was edited before it was silent": {status(late, true), []*record{object("x", never, false, "eve"), object("x.2", never, false, "")}, late, true},
+		"an object that is being deleted since then":     {status(late, false), []*record{deleting(object("x", early, true, "")), object("x.2", never, false, "")}, late, false},
 		"another cluster":                                {v1alpha1.FederatedCluster{Name: "b", Expired: true, StaleSince: seconds(early)}, nil, never, false},
 	} {
 		t.Run(name, func(t *testing.T) {

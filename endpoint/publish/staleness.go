@@ -94,7 +94,7 @@ func (p *Publisher) restore(at owner, item *live) staleness.Memory {
 	objects, away := p.objects.records.believed(at, item.Places), false
 	telling := len(objects) > 0
 	for _, r := range objects {
-		if r.editor != "" { // it may say what was true when it was edited, for ever
+		if r.frozen() {
 			telling = false
 			continue
 		}
