@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/selector"
 )
@@ -110,10 +112,8 @@ func (r *reader) side(field string, said *v1alpha1.FederatedPeer, protocol strin
 	side.Said.Selector = r.selector(field+".selector", said.Selector, forEndpoints)
 	side.Said.NotSelector = r.selector(field+".notSelector", said.NotSelector, forEndpoints)
 	side.Said.NamespaceSelector = r.selector(field+".namespaceSelector", said.NamespaceSelector, (*selector.Selector).ForNamespaces)
-	if accounts := said.ServiceAccounts; accounts != nil {
-		side.Said.ServiceAccounts.Names = slices.Clone(accounts.Names)
-		side.Said.ServiceAccounts.Selector = r.selector(field+".serviceAccounts.selector", accounts.Selector, forAccounts)
-		r.accountNames(field+".serviceAccounts.names", accounts.Names)
+	if said.ServiceAccounts != nil {
+		side.Said.ServiceAccounts = r.accounts(field+".serviceAccounts", said.ServiceAccounts)
 	}
 	side.Nets = r.nets(field+".nets", said.Nets)
 	side.NotNets = r.nets(field+".notNets", said.NotNets)
@@ -174,18 +174,29 @@ func forAccounts(s *selector.Selector) (*selector.Selector, error) {
 	return s.Prefix(selector.ServiceAccountPrefix)
 }
 
+// accounts reads which service accounts are meant. One that says nothing would be any address, and is what comes of a
+// template whose list is empty.
+func (r *reader) accounts(field string, said *v1alpha1.ServiceAccountMatch) selector.ServiceAccounts {
+	if len(said.Names) == 0 && said.Selector == nil {
+		r.problems.add(field, errors.New("it says neither names nor selector: leave it out if any service account is meant"))
+	}
+	r.accountNames(field+".names", said.Names)
+	return selector.ServiceAccounts{
+		Names: slices.Clone(said.Names), Selector: r.selector(field+".selector", said.Selector, forAccounts),
+	}
+}
+
 // longAccount is the length from which the name of a service account is no label, as in Calico.
 const longAccount = 63
 
+// accountNames refuses names that no service account has: Calico writes them into a selector of its own, in single
+// quotes, and drops the whole match where it cannot read that.
 func (r *reader) accountNames(field string, names []string) {
-	if len(names) == 0 {
-		return
-	}
-	if _, err := selector.In(selector.ServiceAccountLabel, names...); err != nil {
-		r.problems.add(field, err)
-	}
 	for _, name := range names {
-		if len(name) >= longAccount {
+		switch {
+		case len(validation.IsDNS1123Subdomain(name)) > 0:
+			r.problems.add(field, fmt.Errorf("%.253q is no name that a service account can have: these are lower case letters, digits, - and ., and begin and end with a letter or digit", name))
+		case len(name) >= longAccount:
 			r.problems.add(field, fmt.Errorf("the name %q has %d characters: from %d on it can be selected only by pcsa.projectcalico.org/name in a selector", name, len(name), longAccount))
 		}
 	}

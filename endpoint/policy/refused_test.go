@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
@@ -43,6 +44,10 @@ func made(s spec, local policy.Local) (*policy.Networks, error) {
 
 func from(p peer) rules { return rules{{Action: "Allow", Source: &p}} }
 func to(p peer) rules   { return rules{{Action: "Allow", Source: nil, Destination: &p}} }
+
+func named(names ...string) *v1alpha1.ServiceAccountMatch {
+	return &v1alpha1.ServiceAccountMatch{Names: names}
+}
 
 func port(said ...any) (all []intstr.IntOrString) {
 	for _, one := range said {
@@ -87,6 +92,14 @@ func TestWhatCannotBeReadOrExpressedIsRefusedByItsField(t *testing.T) {
 		{"global() in the selector of a peer", spec{Clusters: remote, Ingress: from(peer{Selector: new("global()")})}, "spec.ingress[0].source.selector: ", "namespaceSelector only"},
 		{"service accounts that cannot be read", spec{Clusters: remote, Ingress: from(peer{ServiceAccounts: &v1alpha1.ServiceAccountMatch{Selector: new("(")}})}, "spec.ingress[0].source.serviceAccounts.selector: parsing", ""},
 		{"the name of a service account that is too long for a label", spec{Clusters: remote, Ingress: from(peer{ServiceAccounts: &v1alpha1.ServiceAccountMatch{Names: []string{strings.Repeat("a", 63)}}})}, "spec.ingress[0].source.serviceAccounts.names: ", "pcsa.projectcalico.org/name"},
+		{"a name with a quote, which Calico could not read in its own selector", spec{Clusters: remote, Ingress: from(peer{ServiceAccounts: named("web", "a'b")})}, "spec.ingress[0].source.serviceAccounts.names: ", `"a'b" is no name that a service account can have`},
+		{"a name that would be two", spec{Clusters: remote, Egress: to(peer{ServiceAccounts: named("a', 'b")})}, "spec.egress[0].destination.serviceAccounts.names: ", `"a', 'b" is no name`},
+		{"a name of a service account that is empty", spec{Clusters: remote, Ingress: from(peer{ServiceAccounts: named("")})}, "spec.ingress[0].source.serviceAccounts.names: ", `"" is no name`},
+		{"a name with capitals", spec{Clusters: remote, Ingress: from(peer{ServiceAccounts: named("Web")})}, "spec.ingress[0].source.serviceAccounts.names: ", `"Web" is no name`},
+		{"a name with both kinds of quotes, which no selector can have", spec{Clusters: remote, Ingress: from(peer{ServiceAccounts: named("a\"'")})}, "spec.ingress[0].source.serviceAccounts.names: ", "is no name"},
+		{"service accounts of which nothing is said", spec{Clusters: remote, Ingress: from(peer{ServiceAccounts: &v1alpha1.ServiceAccountMatch{}})}, "spec.ingress[0].source.serviceAccounts: ", "neither names nor selector"},
+		{"service accounts of an empty list", spec{Clusters: remote, Egress: to(peer{ServiceAccounts: named([]string{}...)})}, "spec.egress[0].destination.serviceAccounts: ", "neither names nor selector"},
+		{"an empty list beside a selector", spec{Clusters: remote, Ingress: from(peer{Selector: new("app == 'x'"), ServiceAccounts: named([]string{}...)})}, "spec.ingress[0].source.serviceAccounts: ", "neither names nor selector"},
 		{"a range that is none", spec{Ingress: from(peer{Nets: []string{"10.0.0.0/8", "10.0.0.0/33"}})}, "spec.ingress[0].source.nets[1]: ", ""},
 		{"an IPv4 range in the clothes of IPv6", spec{Ingress: from(peer{NotNets: []string{"::ffff:10.0.0.0/104"}})}, "spec.ingress[0].source.notNets[0]: ", "IPv4"},
 		{"ports without a protocol", spec{Egress: to(peer{Ports: port(80)})}, "spec.egress[0].destination.ports: ", "protocol"},
@@ -148,6 +161,8 @@ func TestWhatIsDecidedBeforehandIsNotRefused(t *testing.T) {
 		{"another namespace", spec{Selector: "projectcalico.org/namespace == 'web' && pcns.env == 'x'"}},
 		{"a part that every value has", spec{Selector: "app contains ''"}},
 		{"no local peers", spec{Clusters: remote, Ingress: from(peer{ServiceAccounts: sa, Nets: []string{"10.0.0.0/8"}})}},
+		{"service accounts of any labels, without names", spec{Clusters: remote, Ingress: from(peer{ServiceAccounts: &v1alpha1.ServiceAccountMatch{Selector: new("")}})}},
+		{"a service account with a dot in its name", spec{Clusters: remote, Ingress: from(peer{ServiceAccounts: named("web.v1")})}},
 		{"local peers by address", spec{Clusters: everywhere, LocalPeers: "Addresses", Ingress: from(peer{ServiceAccounts: sa, Nets: []string{"10.0.0.0/8"}})}},
 		{"own pods in any namespace", spec{Ingress: to(peer{NamespaceSelector: new("all()")})}},
 		{"own pods that have no namespace", spec{Ingress: to(peer{NamespaceSelector: new("global()")})}},
@@ -158,6 +173,24 @@ func TestWhatIsDecidedBeforehandIsNotRefused(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Calico puts the names between quotes itself, and takes a match that says nothing for any address.
+func TestServiceAccountsThatNobodyCanMeanAllowNothingByAnyTarget(t *testing.T) {
+	for _, target := range []v1alpha1.PolicyTarget{v1alpha1.TargetNetworkPolicy, v1alpha1.TargetCalico, v1alpha1.TargetClusterNetworkPolicy} {
+		for _, accounts := range []*v1alpha1.ServiceAccountMatch{named("a', 'b"), named()} {
+			s := spec{Target: target, Clusters: everywhere, Types: []v1alpha1.PolicyType{"Egress"}, ClusterNetworkPolicy: &v1alpha1.ClusterNetworkPolicyTarget{}}
+			closes := policy.Read(policyOf(s), local, policy.Last{})
+			s.Egress = to(peer{ServiceAccounts: accounts})
+			read := policy.Read(policyOf(s), local, policy.Last{})
+			if len(read.Refused) != 1 || !strings.HasPrefix(read.Refused[0].Message, "spec.egress[0].destination.serviceAccounts") {
+				t.Errorf("%s, names %q: want the field refused, got %+v", target, accounts.Names, read.Refused)
+			}
+			if diff := cmp.Diff(closes.Base, read.Base); diff != "" || len(read.Base) == 0 || len(read.Item.Selectors) > 0 {
+				t.Errorf("%s, names %q: want only what closes:\n%s", target, accounts.Names, diff)
+			}
+		}
 	}
 }
 

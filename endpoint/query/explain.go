@@ -15,6 +15,8 @@ import (
 type Policy struct {
 	*policy.Plan
 	Refused []Refused
+	// Withheld is what was not made of the policy for other reasons than that it is refused.
+	Withheld []Gap
 	// Sought are the selectors that are meant to match something; none where the target can express nothing of the policy.
 	Sought []publish.Sought
 }

@@ -387,3 +387,26 @@ func TestAnEndpointIsExplained(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// What was not made of a policy is told of its own pods, and of whom its rules match, and of no others.
+func TestWhatIsWithheldIsToldWithThePolicy(t *testing.T) {
+	f := newFleet(t)
+	p := plan(t, func(s *v1alpha1.FederatedNetworkPolicySpec) {
+		s.Ingress = []v1alpha1.FederatedRule{rule(&v1alpha1.FederatedPeer{Selector: new(`app == "web"`)})}
+	})
+	p.Withheld = []query.Gap{{Object: "FederatedNetworkPolicy(shop/front)", Message: "it allows no local pod"}}
+	w := query.World{Policies: []query.Policy{p}}
+	for name, test := range map[string]struct {
+		of   string
+		want []query.Gap
+	}{
+		"a pod that it is for":        {`app == "front"`, p.Withheld},
+		"a pod that its rule matches": {`has(v)`, p.Withheld},
+		"another":                     {`!has(app)`, nil},
+	} {
+		explained := w.Explain(ask(t, f, query.Question{Selectors: []string{test.of}}))
+		if diff := cmp.Diff(test.want, w.Withheld(explained)); diff != "" || len(explained) == 0 {
+			t.Errorf("%s: %d are explained (-want +got)\n%s", name, len(explained), diff)
+		}
+	}
+}

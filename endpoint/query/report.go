@@ -60,6 +60,21 @@ func (w World) Explain(a Answer) []Explanation {
 	return explained
 }
 
+// Withheld is what was not made of the policies that explanations tell of.
+func (w World) Withheld(explained []Explanation) (gaps []Gap) {
+	for _, p := range w.Policies {
+		if slices.ContainsFunc(explained, func(x Explanation) bool { return x.tellsOf(p) }) {
+			gaps = append(gaps, p.Withheld...)
+		}
+	}
+	return gaps
+}
+
+func (x Explanation) tellsOf(p Policy) bool {
+	return slices.ContainsFunc(x.Policies, func(to Applied) bool { return to.Namespace == p.Namespace && to.Name == p.Name }) ||
+		slices.ContainsFunc(x.RuleMatches, func(m Match) bool { return m.Policy == p.Namespace+"/"+p.Name })
+}
+
 func (a Answer) byName() map[string]Cluster {
 	clusters := map[string]Cluster{}
 	for _, c := range a.Clusters {

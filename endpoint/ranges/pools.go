@@ -54,30 +54,57 @@ func Missing(clusters []Cluster, name string) (all []Manifest) {
 func assigning(sites []site, at int) (found []Finding) {
 	s := &sites[at]
 	for _, p := range s.Pools {
-		if p.Disabled || len(p.AllowedUses) > 0 && !slices.Contains(p.AllowedUses, "Workload") {
-			continue
-		}
-		var of []int
-		var both []netip.Prefix
-		for i := range sites {
-			if i == at {
-				continue
-			}
-			if theirs := publish.Within(publish.Within(nil, p.CIDR, sites[i].podRanges), p.CIDR, sites[i].of[nodes]); len(theirs) > 0 {
-				of, both = append(of, i), append(both, theirs...)
-			}
-		}
+		of, both := assigned(sites, at, p)
 		if len(of) == 0 {
 			continue
 		}
-		repair := fmt.Sprintf(`%s patch ippools.projectcalico.org %s --type merge -p '{"spec":{"disabled":true}}'`, kubectl(s), word(p.Name))
-		if s.Calicoctl {
-			repair = fmt.Sprintf(`calicoctl patch ippool %s --patch '{"spec":{"disabled":true}}'`, word(p.Name))
-		}
-		found = append(found, Finding{Check: CheckPools, Severity: Error, Clusters: append([]string{s.Name}, pick(sites, of)...), Repair: repair,
+		found = append(found, Finding{Check: CheckPools, Severity: Error, Clusters: append([]string{s.Name}, pick(sites, of)...), Repair: unassign(sites, at, p),
 			Message: fmt.Sprintf("IPPool %s of %s is not disabled, and assigns addresses of %s: %s", p.Name, s.Name, named(sites, of), some(publish.Aggregate(both)))})
 	}
 	return found
+}
+
+// assigned are the clusters that have addresses which a pool assigns to pods of this one, and which those are.
+func assigned(sites []site, at int, p Pool) (of []int, both []netip.Prefix) {
+	if !p.assigns() {
+		return nil, nil
+	}
+	for i := range sites {
+		if i == at {
+			continue
+		}
+		if theirs := publish.Within(publish.Within(nil, p.CIDR, sites[i].podRanges), p.CIDR, sites[i].of[nodes]); len(theirs) > 0 {
+			of, both = append(of, i), append(both, theirs...)
+		}
+	}
+	return of, both
+}
+
+// unassign is how to have a pool assign no addresses of others. It is disabled only where new pods get theirs from
+// another one, also after all that is told to be disabled is.
+func unassign(sites []site, at int, p Pool) string {
+	s := &sites[at]
+	if !slices.ContainsFunc(s.Pools, func(o Pool) bool {
+		of, _ := assigned(sites, at, o)
+		return len(of) == 0 && o.standsInFor(p)
+	}) {
+		return fmt.Sprintf("do not disable it, as no other pool is left that new pods of %s get addresses of its family from: give one of the clusters another range, or correct spec.endpointCIDRs where these say what is not so", s.Name)
+	}
+	if s.Calicoctl {
+		return fmt.Sprintf(`calicoctl patch ippool %s --patch '{"spec":{"disabled":true}}'`, word(p.Name))
+	}
+	return fmt.Sprintf(`%s patch ippools.projectcalico.org %s --type merge -p '{"spec":{"disabled":true}}'`, kubectl(s), word(p.Name))
+}
+
+// assigns says that pods get addresses from the pool.
+func (p *Pool) assigns() bool {
+	return !p.Disabled && (len(p.AllowedUses) == 0 || slices.Contains(p.AllowedUses, "Workload"))
+}
+
+// standsInFor says that all pods that get addresses from another pool can have them from this one.
+func (p *Pool) standsInFor(other Pool) bool {
+	return p.assigns() && p.AssignmentMode != "Manual" && p.CIDR.Addr().Is4() == other.CIDR.Addr().Is4() &&
+		(p.NodeSelector == "" || p.NodeSelector == "all()" || p.NodeSelector == other.NodeSelector)
 }
 
 // kubectl is how a person reaches a cluster, as far as that is known here.

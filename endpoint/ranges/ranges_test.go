@@ -114,6 +114,57 @@ func TestExamine(t *testing.T) {
 		}, nil, []string{
 			"ippools error primary,alpha: IPPool alphas of primary is not disabled, and assigns addresses of alpha: 198.51.100.4/32",
 		}, nil},
+		{"Calico's default range in two clusters, which is the only one of each", func(_, alpha, beta *ranges.Cluster) {
+			alpha.Pools, beta.Pools = []ranges.Pool{pool("default", "192.168.0.0/16", nil), pool("six", "fd04::/64", nil)}, []ranges.Pool{pool("default", "192.168.0.0/16", nil)}
+			alpha.Pods, beta.Pods = prefixes("192.168.0.0/16", "fd04::/64"), prefixes("192.168.0.0/16")
+			alpha.NoEndpoints, beta.NoEndpoints = true, true
+		}, nil, []string{
+			"overlap error alpha,beta: pods of alpha and pods of beta have the same addresses: 192.168.0.0/16",
+			"ippools error alpha,beta: IPPool default of alpha is not disabled, and assigns addresses of beta: 192.168.0.0/16",
+			"ippools error beta,alpha: IPPool default of beta is not disabled, and assigns addresses of alpha: 192.168.0.0/16",
+		}, []string{`
+do not disable it, as no other pool is left that new pods of alpha get addresses of its family from: give one of the clusters another range, or correct spec.endpointCIDRs where these say what is not so
+do not disable it, as no other pool is left that new pods of beta get`}},
+		{"pools of which none is left if all that assign what is another cluster's are disabled", func(home, _, _ *ranges.Cluster) {
+			home.Pools = []ranges.Pool{pool("a", "10.4.0.0/24", nil), pool("b", "10.5.0.0/24", nil), pool("off", "10.1.0.0/16", disabled),
+				pool("balancers", "10.2.0.0/24", func(s *calico.IPPoolSpec) { s.AllowedUses = []string{"LoadBalancer"} }),
+				pool("by-hand", "10.3.0.0/24", func(s *calico.IPPoolSpec) { s.AssignmentMode = "Manual" }),
+				pool("rack", "10.6.0.0/24", func(s *calico.IPPoolSpec) { s.NodeSelector = "rack == '1'" })}
+		}, nil, []string{
+			"ippools error primary,alpha: IPPool a of primary is not disabled, and assigns addresses of alpha: 10.4.0.0/24",
+			"ippools error primary,beta: IPPool b of primary is not disabled, and assigns addresses of beta: 10.5.0.0/24",
+		}, []string{"do not disable it, as no other pool is left that new pods of primary get addresses of its family from: give one of the clusters another range, or correct spec.endpointCIDRs where these say what is not so\n" +
+			"do not disable it"}},
+		{"a pool of one rack, where another one is for all nodes, or for those of the rack", func(home, alpha, _ *ranges.Cluster) {
+			rack := func(s *calico.IPPoolSpec) { s.NodeSelector = "rack == '1'" }
+			home.Pools = []ranges.Pool{pool("a", "10.4.0.0/24", rack), pool("default", "10.1.0.0/16", func(s *calico.IPPoolSpec) { s.NodeSelector = "all()" })}
+			alpha.Pools = []ranges.Pool{pool("b", "10.5.0.0/24", rack), pool("c", "10.4.0.0/16", rack)}
+		}, nil, []string{
+			"ippools error primary,alpha: IPPool a of primary is not disabled, and assigns addresses of alpha: 10.4.0.0/24",
+			"ippools error alpha,beta: IPPool b of alpha is not disabled, and assigns addresses of beta: 10.5.0.0/24",
+		}, []string{"kubectl patch ippools.projectcalico.org a --type", "kubectl --context CONTEXT patch ippools.projectcalico.org b --type"}},
+		{"a pool that pods are moved out of, which is disabled and translates", func(home, _, _ *ranges.Cluster) {
+			home.Pools = []ranges.Pool{pool("new", "10.1.0.0/16", nil), pool("old", "10.200.0.0/16", func(s *calico.IPPoolSpec) { s.NATOutgoing, s.Disabled = true, true }),
+				pool("to-beta", "10.5.0.0/16", disabled), pool("to-beta-s", "198.51.100.5/32", disabled)}
+		}, nil, []string{
+			"ippools error primary,alpha: Calico in primary translates what its pods send to pods of alpha, whose policies then do not see who it is: no IPPool holds 10.4.0.0/16",
+			"ippools warning primary,alpha: Calico in primary translates what its pods send to nodes of alpha: policies for these, and for pods in their networks, do not see who it is: no IPPool holds 198.51.100.4/32",
+		}, []string{"--manifests primary"}},
+		{"such a pool in the cluster's own endpointCIDRs, among its nodes", func(_, alpha, beta *ranges.Cluster) {
+			alpha.Pools = []ranges.Pool{pool("new", "10.4.0.0/16", nil), pool("old", "10.8.0.0/16", func(s *calico.IPPoolSpec) { s.NATOutgoing, s.Disabled = true, true }), pool("to-primary", "10.1.0.0/16", disabled)}
+			alpha.Nodes, alpha.Within = prefixes("10.9.0.1/32"), prefixes("10.4.0.0/16", "10.8.0.0/15")
+			beta.NoEndpoints, beta.Nodes = true, nil
+		}, nil, []string{
+			"ippools error alpha,beta: Calico in alpha translates what its pods send to pods of beta, whose policies then do not see who it is: no IPPool holds 10.5.0.0/16",
+			"ippools warning alpha,primary: Calico in alpha translates what its pods send to nodes of primary: policies for these, and for pods in their networks, do not see who it is: no IPPool holds 192.0.2.1/32",
+		}, nil},
+		{"pools for ranges of others, made by hand, with natOutgoing, which no pod is in", func(home, alpha, beta *ranges.Cluster) {
+			mirror := func(s *calico.IPPoolSpec) { s.NATOutgoing, s.Disabled = true, true }
+			alpha.Nodes, alpha.Within = prefixes("198.51.100.1/32"), prefixes("10.4.0.0/16", "198.51.100.0/30")
+			beta.Pods, beta.Within = prefixes("10.0.0.0/16"), prefixes("10.0.0.0/16", "198.51.100.5/32")
+			home.Pools = []ranges.Pool{pool("default", "10.1.0.0/16", nil), pool("alphas", "10.4.0.0/17", mirror), pool("alpha-s", "198.51.100.0/30", mirror)}
+			alpha.Pools = []ranges.Pool{pool("default", "10.4.0.0/16", nil), pool("both", "10.0.0.0/15", mirror), pool("primary-s", "192.0.2.1/32", mirror)}
+		}, nil, nil, nil},
 		{"pools that only calicoctl may write, of a cluster that lies about their names", func(_, alpha, _ *ranges.Cluster) {
 			alpha.Calicoctl, alpha.Pools = true, []ranges.Pool{pool("x'; rm -rf ~", "10.5.0.0/24", natted), pool("default", "10.4.0.0/16", natted), pool("six", "fd04::/64", nil)}
 			alpha.Pools[0].NATOutgoing = false
@@ -336,6 +387,10 @@ func TestThePoolsThatAreMissingOverlapNone(t *testing.T) {
 		{"nodes in a range of their own", func(home, alpha, _ *ranges.Cluster) {
 			alpha.Nodes, alpha.Within = prefixes("198.51.100.9/32", "198.51.100.12/32", "203.0.113.9/32"), append(alpha.Pods, prefixes("198.51.100.0/28")...)
 		}, "remote-alpha-10-4-0-0-16 10.4.0.0/16, remote-beta-10-5-0-0-16 10.5.0.0/16, remote-alpha-198-51-100-0-28 198.51.100.0/28"},
+		{"nodes in a range where the cluster's own nodes are", func(home, alpha, _ *ranges.Cluster) {
+			home.Nodes = prefixes("198.51.100.1/32")
+			alpha.Nodes, alpha.Within = prefixes("198.51.100.9/32", "198.51.100.12/32"), append(alpha.Pods, prefixes("198.51.100.0/28")...)
+		}, "remote-alpha-10-4-0-0-16 10.4.0.0/16, remote-beta-10-5-0-0-16 10.5.0.0/16, remote-alpha-198-51-100-9-32 198.51.100.9/32, remote-alpha-198-51-100-12-32 198.51.100.12/32"},
 		{"nodes in a range where pods are, and one where the cluster itself has pods", func(home, alpha, beta *ranges.Cluster) {
 			alpha.Nodes, alpha.Within = prefixes("10.9.0.4/32"), prefixes("10.4.0.0/16", "10.9.0.0/16")
 			alpha.Pods = prefixes("10.4.0.0/16", "10.9.128.0/17")

@@ -5,18 +5,22 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/hawser-io/hawser/endpoint/publish"
 )
 
 // translating says that what pods send to other clusters loses its address: from pools with natOutgoing, whatever goes
-// to an address outside of every pool is translated, and so the other side's addresses have to be in one.
+// to an address outside of every pool is translated, and so the other side's addresses have to be in one. Pools that are
+// disabled translate as well, as pods that are there keep their addresses; no pod is in those for ranges of other clusters.
 func translating(sites []site, all ofOthers, at, most int) (found []Finding) {
 	s := &sites[at]
 	w := &wants{sites: sites, at: at, most: most}
+	theirs := sync.OnceValue(func() []netip.Prefix { return all.butOf(at) }) // which few clusters need
+	mirror := func(p netip.Prefix) bool { return len(publish.Outside(nil, p, theirs())) == 0 }
 	for _, p := range s.Pools {
 		w.inPools = append(w.inPools, p.CIDR)
-		if p.NATOutgoing && !p.Disabled {
+		if p.NATOutgoing && !(p.Disabled && mirror(p.CIDR)) {
 			w.v4, w.v6 = w.v4 || p.CIDR.Addr().Is4(), w.v6 || p.CIDR.Addr().Is6()
 		}
 	}
@@ -27,7 +31,7 @@ func translating(sites []site, all ofOthers, at, most int) (found []Finding) {
 	if f := w.finding("Calico in %s translates what its pods send to pods of %s, whose policies then do not see who it is: no IPPool holds %s"); f != nil {
 		found = append(found, *f)
 	}
-	own := slices.Concat(s.of[pods], s.of[services])
+	own := slices.Concat(s.of[pods], s.of[services], s.of[nodes])
 	for _, h := range all.hosts {
 		for _, p := range h.ranges(own, w.inPools) {
 			w.want(want{h.of, p})
@@ -55,6 +59,25 @@ func rangesOf(sites []site) (all ofOthers) {
 	}
 	slices.SortFunc(all.pods, want.compare)
 	return all
+}
+
+// butOf are the ranges of all clusters but one, put together.
+func (o ofOthers) butOf(at int) (theirs []netip.Prefix) {
+	for _, w := range o.pods {
+		if w.of != at {
+			theirs = append(theirs, w.Prefix)
+		}
+	}
+	for _, h := range o.hosts {
+		switch {
+		case h.of == at:
+		case h.whole.IsValid():
+			theirs = append(theirs, h.whole)
+		default:
+			theirs = append(theirs, h.nodes...)
+		}
+	}
+	return publish.Aggregate(theirs)
 }
 
 // wants are the ranges of other clusters that a cluster needs pools for.

@@ -158,8 +158,8 @@ func (d *deps) explainEndpoints(ctx context.Context, f askFlags, title string, w
 	if err != nil {
 		return d.unanswered(remoteFlags{}, here, err)
 	}
-	a.AddGaps(unread...)
 	explained := world.Explain(a)
+	a.AddGaps(slices.Concat(unread, world.Withheld(explained))...)
 	switch f.output {
 	case formatJSON, formatYAML:
 		err = encode(d.out, f.output, Explained{answered(from, a), explained})

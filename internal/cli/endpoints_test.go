@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/fleettest"
@@ -290,6 +291,7 @@ See ` + "`hawser endpoints eval --help`.\n", Code: exitUsage}},
 			t.Errorf("it prints\n%s", got.Out)
 		}
 	})
+	t.Run("what the manager could not make of a policy", func(t *testing.T) { f.askForWhatIsWithheld(t) })
 	t.Run("in every shape", func(t *testing.T) { f.askInEveryShape(t) })
 	t.Run("clusters that nobody is to ask", func(t *testing.T) { f.askBesideOthers(t) })
 	t.Run("addresses", func(t *testing.T) { f.checkAddresses(t) })
@@ -326,6 +328,45 @@ See ` + "`hawser endpoints eval --help`.\n", Code: exitUsage}},
 		wantText(t, "stderr", got.Err, "-  RemoteCluster(alpha): connection to remote cluster failed: ")
 	})
 	t.Run("the manager", func(t *testing.T) { f.askTheManager(t) })
+}
+
+// askForWhatIsWithheld asks for a policy of which the status says that a rule allows no local pod. The manager that runs
+// here has the say over the one that is stored.
+func (f *field) askForWhatIsWithheld(t *testing.T) {
+	const why = "it takes pod shop/front away by the address alone"
+	say := func(p *v1alpha1.FederatedNetworkPolicy) {
+		p.Status.Conditions = []metav1.Condition{{Type: v1alpha1.Ready, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonOutputsRefused,
+			ObservedGeneration: p.Generation, Message: "it: spec.ingress[0].source.notSelector: " + why}}
+	}
+	here := *f.here
+	here.Client = interceptor.NewClient(f.here.Client, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+			err := c.Get(ctx, key, o, options...)
+			if p, ok := o.(*v1alpha1.FederatedNetworkPolicy); ok {
+				say(p)
+			}
+			return err
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			err := c.List(ctx, list, options...)
+			if all, ok := list.(*v1alpha1.FederatedNetworkPolicyList); ok {
+				for i := range all.Items {
+					say(&all.Items[i])
+				}
+			}
+			return err
+		},
+	})
+	gap := "The following problems were encountered\nwhich may have resulted in incomplete data:\n" +
+		"-  FederatedNetworkPolicy(SHOP/front): it: spec.ingress[0].source.notSelector (inbound rule 1): " + why + "\n"
+	for name, args := range map[string][]string{
+		"the policy": {"policy", "explain", f.namespace + "/front"}, "its pod": {"endpoints", "explain", f.namespace + "/front"}, "a pod of its rule": {"endpoints", "explain", "alpha/" + f.namespace + "/web-2"},
+	} {
+		got := f.named(asPerson(&here, append(args, "--from", "self")...))
+		if diff := cmp.Diff(gap, got.Err); diff != "" || got.Code != exitFailed || !strings.Contains(got.Out, `Policy "SHOP/front"`) {
+			t.Errorf("%s: exit code %d (-want +got)\n%s\n%s", name, got.Code, diff, got.Out)
+		}
+	}
 }
 
 // askTheManager asks by a port-forward, with no more than the roles that we ship for it.

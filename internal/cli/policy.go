@@ -37,7 +37,8 @@ clusters its rules match, selector by selector: an endpoint that both the select
 a rule match is taken away ("!source match"). -o wide also prints addresses, and the labels that each
 selector looks at. A rule that cannot be read is told on stderr, and allows nothing; one that the target of
 the policy cannot express is marked as refused, too. Rules are counted from 1, and fields from 0: inbound
-rule 1 is spec.ingress[0]. What matches nothing is a warning.
+rule 1 is spec.ingress[0]. What matches nothing is a warning. What the manager says in the policy's status
+that it could not make, as a rule that allows no local pod, is told on stderr, too.
 
 -n is the namespace of the policy here; that of Hawser is --hawser-namespace.
 
@@ -111,7 +112,7 @@ func (d *deps) explainPolicy(ctx context.Context, namespace, name string, f askF
 	if err != nil {
 		return d.unanswered(remoteFlags{}, here, err)
 	}
-	a.AddGaps(wrong...)
+	a.AddGaps(slices.Concat(wrong, read.Withheld)...)
 	if f.cluster == "" {
 		a.AddGaps(slices.DeleteFunc(fleet.absent(policyTitle(&p), p.Spec.Clusters), func(g query.Gap) bool { return g.Object == localCluster })...)
 	}

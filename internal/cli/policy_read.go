@@ -4,9 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint/policy"
@@ -30,11 +34,41 @@ func readPolicy(p *v1alpha1.FederatedNetworkPolicy, local policy.Local) (query.P
 	slices.SortStableFunc(r.found, func(a, b query.Refused) int {
 		return cmp.Or(-cmp.Compare(a.Direction, b.Direction), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Field, b.Field))
 	})
-	read := query.Policy{Plan: plan, Refused: slices.Compact(r.found)}
+	read := query.Policy{Plan: plan, Refused: slices.Compact(r.found), Withheld: withheld(p, len(r.gaps) > 0)}
 	if target != nil {
 		read.Sought = plan.Sought()
 	}
 	return read, r.gaps
+}
+
+// fieldsOfRules are the fields of rules in what the manager says.
+var fieldsOfRules = regexp.MustCompile(`spec\.(?:ingress|egress)\[\d+\](?:\.\w+|\[\d+\])*`)
+
+// ofReading are the reasons of conditions that begin with what is wrong with the spec.
+var ofReading = []string{v1alpha1.ReasonSpecInvalid, v1alpha1.ReasonSelectorInvalid, v1alpha1.ReasonNotExpressible}
+
+// withheld is what the manager says it could not make of a policy, but for what is told of it already: some is only seen
+// where there are endpoints, as whom notSelector takes away by the address alone, or where objects are written.
+func withheld(p *v1alpha1.FederatedNetworkPolicy, told bool) (gaps []query.Gap) {
+	ready := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.Ready)
+	if ready == nil || ready.Status != metav1.ConditionFalse || ready.ObservedGeneration != p.Generation {
+		return nil
+	}
+	add := func(reason, message string) {
+		gaps = append(gaps, query.Gap{Object: policyTitle(p), Reason: reason, Message: oneLine(fieldsOfRules.ReplaceAllStringFunc(message, numbered))})
+	}
+	if ready.Reason == v1alpha1.ReasonOutputsRefused || !told && slices.Contains(ofReading, ready.Reason) {
+		add(ready.Reason, ready.Message)
+		return gaps
+	}
+	for _, c := range p.Status.Clusters {
+		for _, why := range c.Refused {
+			if c.ObservedGeneration == p.Generation {
+				add(v1alpha1.ReasonOutputsRefused, c.Name+": "+why)
+			}
+		}
+	}
+	return gaps
 }
 
 // policyTitle is a policy as gaps name it.

@@ -19,6 +19,7 @@ import (
 	"github.com/hawser-io/hawser/api/v1alpha1"
 	"github.com/hawser-io/hawser/endpoint"
 	"github.com/hawser-io/hawser/endpoint/policy"
+	"github.com/hawser-io/hawser/endpoint/query"
 	"github.com/hawser-io/hawser/internal/kinds"
 )
 
@@ -110,6 +111,43 @@ func TestClustersThatAreAbsent(t *testing.T) {
 			got = append(got, g.Cluster+g.Object+": "+g.Message)
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+// What only rendering can refuse is in the status alone, and no rule is said to match as if nothing were.
+func TestWhatTheManagerCouldNotMakeOfAPolicyIsAGap(t *testing.T) {
+	const title = "FederatedNetworkPolicy(shop/web)"
+	const why = "spec.ingress[0].source.notSelector: it takes pod shop/front away by the address alone"
+	said := "home: " + why
+	gap := query.Gap{Object: title, Reason: v1alpha1.ReasonOutputsRefused, Message: "home: spec.ingress[0].source.notSelector (inbound rule 1): it takes pod shop/front away by the address alone"}
+	ready := func(status metav1.ConditionStatus, reason, message string, generation int64) []metav1.Condition {
+		return []metav1.Condition{{Type: v1alpha1.Ready, Status: status, Reason: reason, Message: message, ObservedGeneration: generation}}
+	}
+	refused := func(generation int64) []v1alpha1.FederatedCluster {
+		return []v1alpha1.FederatedCluster{{Name: "home", ObservedGeneration: generation, Refused: []string{why}}}
+	}
+	for name, test := range map[string]struct {
+		source string // the selector of the rule
+		status v1alpha1.FederationStatus
+		want   []query.Gap
+	}{
+		"a rule that allows no local pod":            {"app == 'web'", v1alpha1.FederationStatus{Conditions: ready("False", v1alpha1.ReasonOutputsRefused, said, 2), Clusters: refused(2)}, []query.Gap{gap}},
+		"the same of another generation":             {"app == 'web'", v1alpha1.FederationStatus{Conditions: ready("False", v1alpha1.ReasonOutputsRefused, said, 1), Clusters: refused(1)}, nil},
+		"nothing is refused":                         {"app == 'web'", v1alpha1.FederationStatus{Conditions: ready("True", v1alpha1.ReasonWritten, "3 objects of 1 clusters are written", 2)}, nil},
+		"nobody knows yet":                           {"app == 'web'", v1alpha1.FederationStatus{Conditions: ready("Unknown", v1alpha1.ReasonPending, "waiting for home", 2)}, nil},
+		"no manager has seen it":                     {"app == 'web'", v1alpha1.FederationStatus{}, nil},
+		"what reading it tells":                      {"app = 'web'", v1alpha1.FederationStatus{Conditions: ready("False", v1alpha1.ReasonSelectorInvalid, "spec.ingress[0].source.selector: parsing", 2)}, nil},
+		"what reading it tells, and what it cannot":  {"app = 'web'", v1alpha1.FederationStatus{Conditions: ready("False", v1alpha1.ReasonSelectorInvalid, "spec.ingress[0].source.selector: parsing\n"+said, 2), Clusters: refused(2)}, []query.Gap{gap}},
+		"what reading it tells, and what was before": {"app = 'web'", v1alpha1.FederationStatus{Conditions: ready("False", v1alpha1.ReasonSelectorInvalid, "spec.ingress[0].source.selector: parsing\n"+said, 2), Clusters: refused(1)}, nil},
+		"what only the manager could read":           {"app == 'web'", v1alpha1.FederationStatus{Conditions: ready("False", v1alpha1.ReasonSpecInvalid, "reading spec.clusters:\nno cluster", 2)}, []query.Gap{{Object: title, Reason: v1alpha1.ReasonSpecInvalid, Message: "reading spec.clusters: no cluster"}}},
+		"nobody asked its author":                    {"app == 'web'", v1alpha1.FederationStatus{Conditions: ready("False", v1alpha1.ReasonAuthorUnasked, "nothing new is made", 2), Clusters: refused(2)}, []query.Gap{gap}},
+	} {
+		p := &v1alpha1.FederatedNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", Generation: 2}, Status: test.status}
+		p.Spec.Clusters, p.Spec.Ingress = v1alpha1.ClusterScope{Local: true}, []v1alpha1.FederatedRule{{Action: "Allow", Source: &v1alpha1.FederatedPeer{Selector: &test.source}}}
+		read, _ := readPolicy(p, policy.Local{Name: "home"})
+		if diff := cmp.Diff(test.want, read.Withheld); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", name, diff)
 		}
 	}
