@@ -83,6 +83,9 @@ type State struct {
 	Why endpoint.Gap
 	// Gaps say what it does not let be read.
 	Gaps []string
+	// ExportsGap says what keeps its exports from being followed, and ExportsSince since when; "" where nothing does.
+	ExportsGap   string
+	ExportsSince time.Time
 }
 
 // Follow is as endpoint.Catalog's.
@@ -278,12 +281,13 @@ func (c *Clusters) State(name string) (s State, ok bool) {
 		return s, true
 	}
 	of := m.follower.state()
-	s.Gaps = of.gaps
+	s.Gaps, s.ExportsGap, s.ExportsSince = of.gaps, of.exportsGap, of.exportsSince
 	if !of.services { // what there is, is as old as it was
 		s.Contact.Beginning = !of.faulty && m.doubts().IsZero()
 		return s, true
 	}
 	s.View, s.Services, s.Exports, s.Contact = m.follower.View(), true, of.exports, of.contact
+	m.last, m.exports = nil, false // it is not needed any more, and large
 	if doubted := m.doubts(); !doubted.IsZero() {
 		s.Contact.StaleSince = earliest(s.Contact.StaleSince, doubted)
 	}

@@ -137,6 +137,8 @@ type followed struct {
 	faulty            bool // something keeps services or their endpoints from being followed
 	contact           staleness.Contact
 	gaps              []string
+	exportsGap        string
+	exportsSince      time.Time
 }
 
 func (f *Follower) state() followed {
@@ -156,6 +158,7 @@ func (f *Follower) state() followed {
 		}
 	}
 	s.gaps = gapsOf(map[string]follow.State{"services": services, "endpointslices": slices})
+	s.exportsGap, s.exportsSince = exportsGap(exports, s.contact.StaleSince.IsZero()), exports.Since
 	return s
 }
 
@@ -190,6 +193,19 @@ func earliest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// exportsGap says what keeps exports from being followed; "" for nothing. heard says that services and their endpoints are: where
+// they are not either, and there is no answer, the time says so.
+func exportsGap(t follow.State, heard bool) string {
+	if gaps := gapsOf(map[string]follow.State{mcs.ServiceExportPluralName: t}); len(gaps) > 0 {
+		return gaps[0]
+	}
+	var answer apierrors.APIStatus
+	if t.Err != nil && (heard || errors.As(t.Err, &answer)) {
+		return "its " + mcs.ServiceExportPluralName + " cannot be listed"
+	}
+	return ""
 }
 
 // gapsOf says what the cluster refuses, or that it is another one. That it does not answer is said by the time.

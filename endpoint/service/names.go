@@ -21,7 +21,7 @@ const (
 	CalicoSelectorAnnotation = "federation.tigera.io/serviceSelector"
 	// StalenessAnnotation of a Service that selects, or of a ServiceImport, is keep or expire-after=DURATION.
 	StalenessAnnotation = "hawser.io/staleness"
-	// SourceAnnotation of the first slice of a cluster is the Source that the slices are made of, as JSON.
+	// SourceAnnotation of one slice of a cluster is the Source that the slices are made of, as JSON.
 	SourceAnnotation = "hawser.io/source"
 	// CalicoClusterLabel is what services of remote clusters have in selectors, besides index.ClusterLabel.
 	CalicoClusterLabel = "federation.tigera.io/remoteClusterName"

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/netip"
@@ -13,8 +14,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Source is what stands on the first slice of a cluster besides its endpoints, for whoever has only the slices.
+// Source is what stands on one slice of a cluster besides its endpoints, for whoever has only the slices.
 type Source struct {
+	// ID of the cluster that the endpoints, and the Export, were read from. Earlier versions did not say it.
+	ID string `json:"clusterID,omitempty"`
 	// Export of an import's slices; its Cluster is left out.
 	Export *Export `json:"export,omitempty"`
 	// StaleSince is when the cluster was last heard of, where it is not heard of now.
@@ -75,11 +78,16 @@ func NewPlan(w *Wanted, have []*discoveryv1.EndpointSlice, perSlice int, taken m
 	if err != nil {
 		return Plan{}, err
 	}
-	for _, p := range Assign(groups, pieces, perSlice, numbersOf(w.Key, taken)) {
+	assigned := Assign(groups, pieces, perSlice, numbersOf(w.Key, taken))
+	bearer := bearerOf(assigned, byNumber)
+	for _, p := range assigned {
 		old := byNumber[p.N]
 		delete(byNumber, p.N)
-		s := w.slice(p, old, source)
-		source = "" // on the first one only
+		text := ""
+		if p.N == bearer {
+			text = source
+		}
+		s := w.slice(p, old, text)
 		switch {
 		case old == nil:
 			plan.Create = append(plan.Create, s)
@@ -91,6 +99,24 @@ func NewPlan(w *Wanted, have []*discoveryv1.EndpointSlice, perSlice int, taken m
 		plan.Delete = append(plan.Delete, byNumber[n])
 	}
 	return plan, nil
+}
+
+// bearerOf is the number of the slice that the source stands on: of one that has it already, so that it does not move without
+// need, or else of one that there is, because a new one may be refused. Of several it is the lowest, as it is read.
+func bearerOf(assigned []Piece, have map[int]*discoveryv1.EndpointSlice) int {
+	if len(assigned) == 0 {
+		return unnumbered
+	}
+	rank := func(p Piece) int {
+		switch old := have[p.N]; {
+		case old == nil:
+			return 2
+		case old.Annotations[SourceAnnotation] == "":
+			return 1
+		}
+		return 0
+	}
+	return slices.MinFunc(assigned, func(a, b Piece) int { return cmp.Compare(rank(a), rank(b)) }).N // the first of several
 }
 
 func numbersOf(k Key, names map[string]bool) map[int]bool {
@@ -116,7 +142,8 @@ func (s *Source) encode() (string, error) {
 	return string(text), err
 }
 
-// SourceOf reads what stands on the first of the slices of one cluster. What cannot be read is as if it were not there.
+// SourceOf reads what stands on one of the slices of one cluster, the first where it stands on several. What cannot be read is
+// as if it were not there.
 func SourceOf(k Key, of []*discoveryv1.EndpointSlice) Source {
 	lowest, text := -1, ""
 	for _, s := range of {

@@ -258,3 +258,52 @@ func TestNamesKeepServicesAndClustersApart(t *testing.T) {
 		t.Error("the name of the Service of an import is too long")
 	}
 }
+
+// TestWhatSlicesAreMadeOfStaysOnOneThatThereIs: a new slice may be refused, and where none says what it is made of, whoever has
+// only the slices takes the cluster for one that exports nothing.
+func TestWhatSlicesAreMadeOfStaysOnOneThatThereIs(t *testing.T) {
+	key := Key{Import: true, Namespace: "shop", Name: "db", Cluster: "alpha"}
+	e := export("alpha", 1, port("http", 80))
+	group := func(n ...int) []Grouped {
+		g := Grouped{Group: groups[0]}
+		for _, i := range n {
+			g.Endpoints = append(g.Endpoints, numbered4(i))
+		}
+		return []Grouped{g}
+	}
+	want := func(n ...int) *Wanted { return &Wanted{Key: key, Groups: group(n...), Source: Source{Export: &e}} }
+	on := func(of []*discoveryv1.EndpointSlice) (bearers []int) {
+		for _, s := range of {
+			if s.Annotations[SourceAnnotation] != "" {
+				bearers = append(bearers, number(key, s.Name))
+			}
+		}
+		return bearers
+	}
+	both := stored(t, plan(t, want(1, 2, 3, 4), nil))
+	if diff := cmp.Diff([]int{0}, on(both)); diff != "" || len(both) != 2 {
+		t.Fatalf("of %d slices it stands on others than the first: %s", len(both), diff)
+	}
+	p := plan(t, want(3, 4), both) // the first goes
+	if len(p.Delete) != 1 || len(p.Update) != 1 || len(p.Create) != 0 {
+		t.Fatalf("the first one goes by %+v", p)
+	}
+	second := stored(t, p, both...)
+	if diff := cmp.Diff([]int{1}, on(second)); diff != "" {
+		t.Fatal(diff)
+	}
+	p = plan(t, want(3, 4, 5), second) // and its name is given again
+	if len(p.Create) != 1 || number(key, p.Create[0].Name) != 0 || len(on(p.Create)) != 0 || len(p.Update)+len(p.Delete) != 0 {
+		t.Fatalf("another one is made by %+v, and it stands on %v", p, on(p.Create))
+	}
+	both = stored(t, p, second...)
+	if p := plan(t, want(3, 4, 5), both); !p.Empty() {
+		t.Errorf("it moves for no reason: %+v", p)
+	}
+	for _, s := range both { // as when somebody took it away
+		delete(s.Annotations, SourceAnnotation)
+	}
+	if p := plan(t, want(3, 4, 5, 6, 7), both); len(on(p.Create)) != 0 || !cmp.Equal([]int{0}, on(p.Update)) {
+		t.Errorf("it comes back on %v of what is changed, and %v of what is new", on(p.Update), on(p.Create))
+	}
+}

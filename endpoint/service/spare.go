@@ -9,8 +9,42 @@ import (
 
 // Spare is how to write next in the place of old, nil for deleting it, while there are slices that could not be written: what
 // is to move into one of these stays where it stands, with the ports that it has there, and everything else is done, so that
-// what is gone goes. It returns old where there is nothing to do.
+// what is gone goes. The Source is of that, too: whoever has only the slices would take a cluster without one for one that
+// exports nothing. It returns old where there is nothing to do.
 func Spare(old, next *discoveryv1.EndpointSlice, unwritten []*discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
+	spared := spareEndpoints(old, next, unwritten)
+	source := homelessSource(unwritten)
+	if source == "" || old.Annotations[SourceAnnotation] == "" {
+		return spared
+	}
+	if spared == nil {
+		spared = old.DeepCopy()
+		spared.Endpoints = []discoveryv1.Endpoint{}
+	} else {
+		spared = spared.DeepCopy()
+	}
+	if spared.Annotations == nil {
+		spared.Annotations = map[string]string{}
+	}
+	spared.Annotations[SourceAnnotation] = source
+	if same(old, spared) {
+		return old
+	}
+	return spared
+}
+
+// homelessSource is the Source of the slices that could not be written; "" where it is on none of them.
+func homelessSource(unwritten []*discoveryv1.EndpointSlice) string {
+	for _, s := range unwritten {
+		if text := s.Annotations[SourceAnnotation]; text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// spareEndpoints is Spare for the endpoints alone.
+func spareEndpoints(old, next *discoveryv1.EndpointSlice, unwritten []*discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
 	planned, homeless := map[identity]discoveryv1.Endpoint{}, map[identity]discoveryv1.Endpoint{}
 	if next != nil {
 		file(planned, next)

@@ -66,3 +66,43 @@ func TestWhatHasNowhereToGoStaysWhereItStands(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatStandsOnASliceStaysWhereItsNewOneCannotBeWritten(t *testing.T) {
+	key := Key{Import: true, Namespace: "shop", Name: "db", Cluster: "alpha"}
+	slice := func(n int, source string, addresses ...string) *discoveryv1.EndpointSlice {
+		piece := Piece{N: n, Group: Group{discoveryv1.AddressTypeIPv4, []Port{http}}}
+		for _, a := range addresses {
+			piece.Endpoints = append(piece.Endpoints, pod(a))
+		}
+		return (&Wanted{Key: key}).slice(piece, nil, source)
+	}
+	const deleted = "deleted"
+	text := func(s *discoveryv1.EndpointSlice) string {
+		if s == nil {
+			return deleted
+		}
+		return s.Annotations[SourceAnnotation] + " with " + collected([]Grouped{{pieceOf(0, s).Group, pieceOf(0, s).Endpoints}})
+	}
+	for name, test := range map[string]struct {
+		old, next, unwritten *discoveryv1.EndpointSlice
+		want                 string
+	}{
+		"a slice that loses it keeps it":          {slice(1, "then", "10.1.0.1"), slice(1, "", "10.1.0.1", "10.1.0.2"), slice(0, "now", "10.1.0.3"), "now with http:8080 10.1.0.1,10.1.0.2"},
+		"so does one that is to go":               {slice(1, "then", "10.1.0.1"), nil, slice(0, "now", "10.1.0.2"), "now with http:8080 "},
+		"and what is to move stays, too":          {slice(1, "then", "10.1.0.1", "10.1.0.2"), nil, slice(0, "now", "10.1.0.2"), "now with http:8080 10.1.0.2"},
+		"one that never had it gets none":         {slice(1, "", "10.1.0.1"), slice(1, "", "10.1.0.1"), slice(0, "now"), " with http:8080 10.1.0.1"},
+		"one that never had it goes":              {slice(1, "", "10.1.0.1"), nil, slice(0, "now"), deleted},
+		"one that loses it for nothing loses it":  {slice(1, "then", "10.1.0.1"), slice(1, "", "10.1.0.1"), slice(0, "", "10.1.0.3"), " with http:8080 10.1.0.1"},
+		"one that is to go, without anything new": {slice(1, "then", "10.1.0.1"), nil, slice(0, "", "10.1.0.2"), deleted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := text(Spare(test.old, test.next, []*discoveryv1.EndpointSlice{test.unwritten})); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+	empty := slice(1, "now")
+	if got := Spare(empty, nil, []*discoveryv1.EndpointSlice{slice(0, "now", "10.1.0.1")}); got != empty {
+		t.Errorf("it is written again: %s", text(got))
+	}
+}

@@ -138,6 +138,20 @@ func (v *View) Exported(namespace, name string) (export *Export, of []*Slice, pr
 	return newExport(n.exports[name], s), sorted(n.of[name]), Problem{}
 }
 
+// SlicesOf returns the slices of a service as they are, whether it is exported or not; none where it cannot be.
+func (v *View) SlicesOf(namespace, name string) []*Slice {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	n := v.namespaces[namespace]
+	if n == nil {
+		return nil
+	}
+	if problem := n.services[name].problem(); !problem.None() {
+		return nil
+	}
+	return sorted(n.of[name])
+}
+
 // problem is why a service cannot be exported. Nil is none.
 func (s *Service) problem() Problem {
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -115,8 +116,7 @@ func (f *federation) setUpServices(replica *shard.Replica) (err error) {
 	f.services, err = federatedservice.New(federatedservice.Options{
 		Local: f.options.ClusterName, Config: mgr.GetConfig(), Events: mgr.GetEventRecorder("hawser"), Log: f.options.Log.WithName("services"),
 		Known: func(ctx context.Context, cluster string) (bool, error) {
-			err := mgr.GetClient().Get(ctx, client.ObjectKey{Name: cluster}, &v1alpha1.RemoteCluster{})
-			return err == nil, client.IgnoreNotFound(err)
+			return known(ctx, cluster, mgr.GetClient(), mgr.GetAPIReader())
 		},
 	})
 	if err != nil {
@@ -131,6 +131,18 @@ func (f *federation) setUpServices(replica *shard.Replica) (err error) {
 		}
 	}
 	return addAll(mgr, f.services)
+}
+
+// known says whether there is a RemoteCluster. That there is none only the API server is believed: a cache that is late misses
+// one that was just made, and what was made of its endpoints would be deleted.
+func known(ctx context.Context, name string, cached, live client.Reader) (bool, error) {
+	err := cached.Get(ctx, client.ObjectKey{Name: name}, &v1alpha1.RemoteCluster{})
+	if !apierrors.IsNotFound(err) {
+		return err == nil, err
+	}
+	var found v1alpha1.RemoteClusterList // the manager may list them, and not get one
+	err = live.List(ctx, &found, client.MatchingFields{"metadata.name": name})
+	return len(found.Items) > 0, err
 }
 
 func addAll(mgr ctrl.Manager, all ...manager.Runnable) error {

@@ -3,7 +3,10 @@ package federatedservice_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,7 +15,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	mcs "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
 
 	"github.com/hawser-io/hawser/endpoint/service"
 	"github.com/hawser-io/hawser/fleettest"
@@ -85,16 +92,7 @@ func TestASliceThatCannotBeMadeKeepsNothingElseFromBeingWritten(t *testing.T) {
 	c, _ := w.start(perSlice(2))
 	w.follow(c, "alpha")
 	w.is("all of alpha sql:15432 = 10.1.0.1 10.1.0.2")
-	none := &corev1.ResourceQuota{ObjectMeta: w.meta("none"), Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"count/endpointslices.discovery.k8s.io": resource.MustParse("1")}}}
-	w.create("home", none)
-	fleettest.Eventually(t, patience, func() error { // the quota counts when the API server has seen it
-		s := &discoveryv1.EndpointSlice{ObjectMeta: w.meta("probe"), AddressType: discoveryv1.AddressTypeIPv4}
-		if err := w.admin["home"].Create(t.Context(), s); err == nil {
-			w.remove("home", s)
-			return errors.New("there is no quota yet")
-		}
-		return nil
-	})
+	none := w.noMoreSlices()
 	w.endpoints("alpha", "db", "10.1.0.2", "10.1.0.3", "10.1.0.4")
 	w.is("all of alpha sql:15432 = 10.1.0.2 10.1.0.3") // the first is gone, and there is no room for the fourth
 	w.condition("all", metav1.ConditionTrue, service.ReasonPartial, `cluster "alpha": not all of its endpoints are written: creating EndpointSlice`)
@@ -131,6 +129,56 @@ func TestASliceThatCannotBeMadeKeepsNothingElseFromBeingWritten(t *testing.T) {
 			t.Errorf("slice %s still says %s", s.Name, said)
 		}
 	}
+}
+
+// noMoreSlices lets none be made in the namespace at home, until what it returns is deleted.
+func (w *world) noMoreSlices() client.Object {
+	w.t.Helper()
+	none := &corev1.ResourceQuota{ObjectMeta: w.meta("none"), Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"count/endpointslices.discovery.k8s.io": resource.MustParse("1")}}}
+	w.create("home", none)
+	fleettest.Eventually(w.t, patience, func() error { // the quota counts when the API server has seen it
+		s := &discoveryv1.EndpointSlice{ObjectMeta: w.meta("probe"), AddressType: discoveryv1.AddressTypeIPv4}
+		if err := w.admin["home"].Create(w.t.Context(), s); err == nil {
+			w.remove("home", s)
+			return errors.New("there is no quota yet")
+		}
+		return nil
+	})
+	return none
+}
+
+// TestAnImportStaysWhereTheSliceIsRefusedThatItsNextEndpointsAreFor, and its name is that of the first.
+func TestAnImportStaysWhereTheSliceIsRefusedThatItsNextEndpointsAreFor(t *testing.T) {
+	w := newWorld(t)
+	w.installKinds("home", "alpha")
+	w.backing("alpha", "db", "10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4")
+	w.export("alpha", "db")
+	c, _ := w.start(perSlice(2))
+	w.follow(c, "alpha")
+	const written = "import db of alpha metrics:19100,sql:15432 = "
+	w.is(written + "10.1.0.1 10.1.0.2 10.1.0.3 10.1.0.4")
+	w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of alpha")
+	before, err := w.derived("db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.endpoints("alpha", "db", "10.1.0.3", "10.1.0.4")
+	w.is(written + "10.1.0.3 10.1.0.4")
+	none := w.noMoreSlices()
+	w.endpoints("alpha", "db", "10.1.0.3", "10.1.0.5", "10.1.0.6")
+	w.is(written + "10.1.0.3 10.1.0.5")
+	fleettest.Eventually(t, patience, func() error {
+		im := w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of alpha")
+		return conditionIs(im.Status.Conditions, "Ready", metav1.ConditionTrue, "Ready", "exceeded quota: none")
+	})
+	w.pass(c, time.Minute) // longer than the import would be waited for
+	w.calm(w.everything)
+	if after, err := w.derived("db"); err != nil || after.UID != before.UID {
+		t.Errorf("its Service was %s and is %s, %v", before.UID, after.UID, err)
+	}
+	w.remove("home", none)
+	c.Own("")
+	w.is(written + "10.1.0.3 10.1.0.5 10.1.0.6")
 }
 
 // pointers to slices of ours in the namespace.
@@ -177,4 +225,59 @@ func TestAnImportThatIsHeadlessForAMomentKeepsItsAddress(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestAnImportKeepsItsAddressWhereItsServiceMayNotBeChanged, as one that a newer cluster exports and an older one does not
+// understand.
+func TestAnImportKeepsItsAddressWhereItsServiceMayNotBeChanged(t *testing.T) {
+	w := newWorld(t)
+	w.installKinds("home", "alpha")
+	w.backing("alpha", "db", "10.1.0.1")
+	w.export("alpha", "db")
+	w.backing("home", "db", "10.3.0.1")
+	w.export("home", "db")
+	var refuses atomic.Bool
+	c, _ := w.start(func(o *federatedservice.Options) {
+		o.Config = rest.CopyConfig(o.Config)
+		o.Config.Wrap(func(to http.RoundTripper) http.RoundTripper {
+			return refusing{to, func(r *http.Request) *apierrors.StatusError {
+				if !refuses.Load() || r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/services/derived-") {
+					return nil
+				}
+				return apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "derived", field.ErrorList{field.NotSupported(field.NewPath("spec", "trafficDistribution"), "PreferSameZone", []string{"PreferClose"})})
+			}}
+		})
+	})
+	w.follow(c, "home", "alpha")
+	w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of alpha,home")
+	addressIs := func(status metav1.ConditionStatus, reason, part string, port int32) {
+		t.Helper()
+		fleettest.Eventually(t, patience, func() error {
+			im := &mcs.ServiceImport{}
+			if err := w.get("home", "db", im); err != nil {
+				return err
+			}
+			d, err := w.derived("db")
+			if err != nil {
+				return err
+			}
+			if !slices.Equal(im.Spec.IPs, d.Spec.ClusterIPs) || d.Spec.Ports[0].Port != port {
+				return fmt.Errorf("the import has %v, its Service %v and %v", im.Spec.IPs, d.Spec.ClusterIPs, d.Spec.Ports)
+			}
+			return conditionIs(im.Status.Conditions, "Ready", status, reason, part)
+		})
+	}
+	addressIs(metav1.ConditionTrue, "Ready", "", 5432)
+	refuses.Store(true)
+	for _, cluster := range []string{"alpha", "home"} {
+		change(w, cluster, "db", &corev1.Service{}, func(s *corev1.Service) { s.Spec.Ports[0].Port = 6432 })
+	}
+	w.imported("db", "ClusterSetIP sql:6432,metrics:9100 of alpha,home")
+	addressIs(metav1.ConditionFalse, service.ReasonNotWritten, `Unsupported value: "PreferSameZone"`, 5432)
+	w.exportIs("db", "Ready", metav1.ConditionFalse, "Failed", "stays as it was")
+	w.calm(w.everything)
+	addressIs(metav1.ConditionFalse, service.ReasonNotWritten, "", 5432)
+	refuses.Store(false)
+	c.Own("")
+	addressIs(metav1.ConditionTrue, "Ready", "", 6432)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // keepDerived makes the Service that gives an import its address, or brings it to what it is to be. A Problem is why
-// there is none.
+// there is none, or it is not that.
 func (c *Controller) keepDerived(ctx context.Context, key service.Key, im *mcs.ServiceImport, folded *service.Import) (*corev1.Service, service.Problem, error) {
 	name := service.DerivedName(key.Namespace, key.Name)
 	if len(folded.Ports) == 0 {
@@ -41,6 +41,9 @@ func (c *Controller) keepDerived(ctx context.Context, key service.Key, im *mcs.S
 		return have, service.Problem{}, nil
 	}
 	written, err := all.Update(ctx, next, metav1.UpdateOptions{FieldManager: fieldManager})
+	if apierrors.IsInvalid(err) { // what is there has the address, and carries what it did
+		return have, service.Problem{Reason: service.ReasonNotWritten, Message: fmt.Sprintf("the Service that has the address stays as it was, as the local cluster does not accept what it is to be: %s", err)}, nil
+	}
 	return c.wroteDerived(key, name, written, err)
 }
 

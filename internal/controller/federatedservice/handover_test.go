@@ -3,10 +3,15 @@ package federatedservice_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/hawser-io/hawser/endpoint/service"
@@ -105,5 +110,81 @@ func TestWhatIsKnownOfAClusterGetsNoYoungerByReconnecting(t *testing.T) {
 		if s, _ := c.Clusters().State("alpha"); !s.Contact.StaleSince.Equal(since) || !s.Services {
 			t.Fatalf("it is silent since %s, and not %s", s.Contact.StaleSince, since)
 		}
+	}
+}
+
+// TestWhatAClusterHadIsNotKeptOnceItIsListedAnew: it may be large, and each cluster has another connection some day.
+func TestWhatAClusterHadIsNotKeptOnceItIsListedAnew(t *testing.T) {
+	w := newWorld(t)
+	w.federated("all")
+	w.backing("alpha", "db", "10.1.0.1")
+	c, _ := w.start()
+	w.follow(c, "alpha")
+	w.is("all of alpha sql:15432 = 10.1.0.1")
+	view := func() weak.Pointer[service.View] {
+		s, _ := c.Clusters().State("alpha")
+		return weak.Make(s.View)
+	}
+	before := view()
+	w.proxy["alpha"].Cut()
+	w.followAs(c, "alpha", w.id("alpha"), rest.CopyConfig(w.config["alpha"]))
+	runtime.GC()
+	if view() != before || before.Value() == nil {
+		t.Fatal("it is not kept while nothing else is known")
+	}
+	w.restore(c, "alpha")
+	fleettest.Eventually(t, patience, func() error {
+		after := view()
+		if runtime.GC(); after == before || before.Value() != nil {
+			return errors.New("what it had is kept")
+		}
+		return nil
+	})
+	w.is("all of alpha sql:15432 = 10.1.0.1")
+}
+
+// TestWhatWasMadeOfAnotherClusterOfTheNameGoes, also where that was deleted, and made anew for the next, while no manager ran.
+func TestWhatWasMadeOfAnotherClusterOfTheNameGoes(t *testing.T) {
+	const federated, imported = "all of alpha sql:15432 = 10.1.0.1", "import db of alpha metrics:19100,sql:15432 = 10.1.0.1"
+	for name, test := range map[string]struct {
+		id   func(*world) string // of what is to be listed next, which does not answer
+		said bool                // slices say what they were made of
+		want []string
+	}{
+		"the same one":                          {func(w *world) string { return w.id("alpha") }, true, []string{federated, imported}},
+		"another one":                           {func(w *world) string { return w.id("beta") }, true, []string{"all of alpha  = -"}},
+		"another one, after an earlier version": {func(w *world) string { return w.id("beta") }, false, []string{federated, imported}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.installKinds("home", "alpha")
+			w.federated("all")
+			w.backing("alpha", "db", "10.1.0.1")
+			w.export("alpha", "db")
+			c, running := w.start()
+			w.follow(c, "alpha")
+			w.is(federated, imported)
+			w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of alpha")
+			w.calm(w.everything)
+			running.Stop()
+			if !test.said {
+				for _, s := range w.slices() {
+					change(w, "home", s.Name, &discoveryv1.EndpointSlice{}, func(e *discoveryv1.EndpointSlice) {
+						e.Annotations[service.SourceAnnotation] = regexp.MustCompile(`"clusterID":"[^"]*",?`).ReplaceAllString(e.Annotations[service.SourceAnnotation], "")
+					})
+				}
+			}
+
+			w.proxy["alpha"].Cut()
+			c, _ = w.start()
+			w.followAs(c, "alpha", test.id(w), w.config["alpha"])
+			w.condition("all", metav1.ConditionTrue, service.ReasonPartial, "not heard of since")
+			w.is(test.want...)
+			w.calm(w.versions)
+			w.is(test.want...)
+			w.followAs(c, "alpha", w.id("alpha"), w.config["alpha"])
+			w.restore(c, "alpha")
+			w.is(federated, imported)
+		})
 	}
 }

@@ -237,7 +237,8 @@ func (c *Controller) writeImport(_ context.Context, im *mcs.ServiceImport, write
 	return result, nil
 }
 
-// address gives an import its addresses, those of its Service, and its status. A Problem is why it has none.
+// address gives an import its addresses, those of its Service, and its status. A Problem is why it has none, or its Service is
+// not as it is to be.
 func (c *Controller) address(ctx context.Context, key service.Key, im *mcs.ServiceImport, folded *service.Import) (service.Problem, error) {
 	var problem service.Problem
 	next := im.DeepCopy()

@@ -69,18 +69,23 @@ func (c *Controller) want(key service.Key, have []*discoveryv1.EndpointSlice) (w
 	if !told {
 		return nil, 0
 	}
-	w = &service.Wanted{Key: key}
+	was := service.SourceOf(key, have)
+	of.Another = of.Another || was.ID != "" && of.Cluster.ID != "" && was.ID != of.Cluster.ID
+	w = &service.Wanted{Key: key, Source: service.Source{ID: was.ID}} // unless it is read anew
 	var by staleness.Policy
 	var ok bool
 	if key.Import {
-		by, ok = c.wantImport(w, of, have)
+		by, ok = c.wantImport(w, of, have, was)
 	} else {
-		by, ok = c.wantFederated(w, of, have)
+		by, ok = c.wantFederated(w, of, have, was)
 	}
 	if !ok {
 		return nil, 0
 	}
-	again = c.age(w, of, by, service.SourceOf(key, have))
+	again = c.age(w, of, by, was)
+	if key.Import {
+		again = sooner(again, c.tellExportsGap(w, of))
+	}
 	w.Source.Gaps = with(w.Source.Gaps, c.unwrittenOf(key))
 	return w, again
 }
@@ -103,7 +108,7 @@ func with(gaps []string, gap string) []string {
 }
 
 // wantFederated fills in what a Service that selects gets of a cluster.
-func (c *Controller) wantFederated(w *service.Wanted, of service.State, have []*discoveryv1.EndpointSlice) (staleness.Policy, bool) {
+func (c *Controller) wantFederated(w *service.Wanted, of service.State, have []*discoveryv1.EndpointSlice, was service.Source) (staleness.Policy, bool) {
 	s := c.local.Service(w.Namespace, w.Name)
 	if s == nil {
 		return staleness.Policy{}, false
@@ -121,15 +126,15 @@ func (c *Controller) wantFederated(w *service.Wanted, of service.State, have []*
 		}
 	case of.View != nil:
 		found := service.Collect(of.Cluster, of.View.Backing(f, of.Cluster), f.Keep)
-		w.Groups, w.Source.Gaps = found.Groups, found.Gaps
+		w.Groups, w.Source.Gaps, w.Source.ID = found.Groups, found.Gaps, of.Cluster.ID
 	case !of.Another: // what is written is all that is known
-		left(w, of, have, service.SourceOf(w.Key, have))
+		left(w, of, have, was)
 	}
 	return f.Staleness, true
 }
 
 // wantImport fills in what an import gets of a cluster.
-func (c *Controller) wantImport(w *service.Wanted, of service.State, have []*discoveryv1.EndpointSlice) (staleness.Policy, bool) {
+func (c *Controller) wantImport(w *service.Wanted, of service.State, have []*discoveryv1.EndpointSlice, was service.Source) (staleness.Policy, bool) {
 	if of.Barred || !c.local.Imports() || !c.local.HasNamespace(w.Namespace) {
 		return staleness.Policy{}, false
 	}
@@ -139,18 +144,17 @@ func (c *Controller) wantImport(w *service.Wanted, of service.State, have []*dis
 		if export == nil {
 			return staleness.Policy{}, false
 		}
-		export.Seen = c.seen(w.Key, of, service.SourceOf(w.Key, have).Export)
+		export.Seen = c.seen(w.Key, of, was.Export)
 		found := service.CollectExported(of.Cluster, backing, export, c.exposed(w.Key, export))
-		w.Groups, w.Source.Gaps, w.Source.Export = found.Groups, found.Gaps, export
-	case len(have) > 0 && !of.Another:
-		was := service.SourceOf(w.Key, have)
-		if was.Export == nil {
-			return staleness.Policy{}, false
-		}
+		w.Groups, w.Source.Gaps, w.Source.Export, w.Source.ID = found.Groups, found.Gaps, export, of.Cluster.ID
+	case was.Export == nil || of.Another:
+		return staleness.Policy{}, false
+	case of.View != nil: // only what it exports is not known, and is as it was
+		found := service.CollectExported(of.Cluster, of.View.SlicesOf(w.Namespace, w.Name), was.Export, c.exposed(w.Key, was.Export))
+		w.Groups, w.Source.Gaps, w.Source.Export = found.Groups, found.Gaps, was.Export
+	default:
 		left(w, of, have, was)
 		w.Source.Export = was.Export
-	default:
-		return staleness.Policy{}, false
 	}
 	im := c.local.Import(w.Namespace, w.Name)
 	if im == nil || !ours(im) {
@@ -185,10 +189,7 @@ func (c *Controller) age(w *service.Wanted, of service.State, by staleness.Polic
 		begun = of.Contact.StaleSince
 	}
 	if left := begun.Add(c.options.Grace).Sub(now); left > 0 && !w.Source.Expired {
-		if again == 0 || left < again {
-			again = left
-		}
-		return again
+		return sooner(again, left)
 	}
 	switch {
 	case !m.Since.IsZero():
@@ -202,6 +203,27 @@ func (c *Controller) age(w *service.Wanted, of service.State, by staleness.Polic
 		w.Source.Gaps = with(w.Source.Gaps, gap)
 	}
 	return again
+}
+
+// tellExportsGap says what keeps the exports of a cluster from being followed, when that has lasted for a while: as long as it does,
+// they are as they were. It says when to look again; zero: not because of that.
+func (c *Controller) tellExportsGap(w *service.Wanted, of service.State) (again time.Duration) {
+	if of.ExportsGap == "" {
+		return 0
+	}
+	if left := of.ExportsSince.Add(c.options.Grace).Sub(c.options.Clock.Now()); left > 0 {
+		return left
+	}
+	w.Source.Gaps = with(w.Source.Gaps, of.ExportsGap)
+	return 0
+}
+
+// sooner is the first of two times to look again, where zero is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // judge says whether the endpoints of a cluster are to be away, and when to judge again. was is what the slices say, which

@@ -1,16 +1,22 @@
 package federatedservice_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/hawser-io/hawser/endpoint"
@@ -110,6 +116,95 @@ func (s *way) RoundTrip(r *http.Request) (*http.Response, error) {
 	return to.RoundTrip(r)
 }
 
+// refusing is a way to an API server that refuses some of what it is asked.
+type refusing struct {
+	to      http.RoundTripper
+	refuses func(*http.Request) *apierrors.StatusError // nil: not this
+}
+
+func (s refusing) RoundTrip(r *http.Request) (*http.Response, error) {
+	err := s.refuses(r)
+	if err == nil {
+		return s.to.RoundTrip(r)
+	}
+	status := err.Status()
+	status.APIVersion, status.Kind = "v1", "Status"
+	text, failed := json.Marshal(status)
+	if failed != nil {
+		return nil, failed
+	}
+	return &http.Response{StatusCode: int(status.Code), Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(text)), Request: r}, nil
+}
+
+// TestAnImportFollowsItsEndpointsWhereExportsCannotBeListed, and says so: what was exported last may be exported still.
+func TestAnImportFollowsItsEndpointsWhereExportsCannotBeListed(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  *apierrors.StatusError
+		says string
+	}{
+		"forbidden": {apierrors.NewForbidden(schema.GroupResource{Resource: "serviceexports"}, "", errors.New("no")), "the connection may not list and watch serviceexports"},
+		"broken":    {apierrors.NewInternalError(errors.New("a webhook")), "its serviceexports cannot be listed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.installKinds("home", "alpha")
+			w.backing("alpha", "db", "10.1.0.1")
+			w.export("alpha", "db")
+			var refuses atomic.Bool
+			way := func() *rest.Config {
+				return &rest.Config{Host: "https://cluster.invalid", QPS: -1, Transport: refusing{w.wayTo("alpha"), func(r *http.Request) *apierrors.StatusError {
+					if refuses.Load() && strings.HasSuffix(r.URL.Path, "/serviceexports") {
+						return test.err
+					}
+					return nil
+				}}}
+			}
+			ready := func(part string, not ...string) {
+				t.Helper()
+				fleettest.Eventually(t, patience, func() error {
+					im := w.imported("db", "ClusterSetIP sql:5432,metrics:9100 of alpha")
+					for _, text := range not {
+						if conditionIs(im.Status.Conditions, "Ready", metav1.ConditionTrue, "Ready", text) == nil {
+							return fmt.Errorf("it says %q", text)
+						}
+					}
+					return conditionIs(im.Status.Conditions, "Ready", metav1.ConditionTrue, "Ready", part)
+				})
+			}
+			c, running := w.start()
+			w.followAs(c, "alpha", w.id("alpha"), way())
+			const written = "import db of alpha metrics:19100,sql:15432 = "
+			w.is(written + "10.1.0.1")
+			ready("", test.says)
+
+			running.Stop()
+			refuses.Store(true)
+			c, _ = w.start()
+			w.followAs(c, "alpha", w.id("alpha"), way())
+			w.endpoints("alpha", "db", "10.1.0.2", "10.1.0.3")
+			w.is(written + "10.1.0.2 10.1.0.3")
+			ready(`cluster "alpha": ` + test.says)
+			w.calm(w.everything)
+			w.is(written + "10.1.0.2 10.1.0.3")
+
+			w.unexport("alpha", "db")
+			w.calm(w.everything) // nobody can know
+			refuses.Store(false)
+			w.is("")
+			w.imported("db", "")
+
+			w.export("alpha", "db")
+			w.is(written + "10.1.0.2 10.1.0.3")
+			ready("", test.says)
+			refuses.Store(true) // while they are known
+			w.proxy["alpha"].DropConnections()
+			ready(`cluster "alpha": ` + test.says)
+			refuses.Store(false)
+			ready("", test.says)
+		})
+	}
+}
+
 // TestTakesNothingFromAnotherClusterUnderTheName, as when a load balancer is turned to the next cluster: it has other
 // endpoints, and exports nothing.
 func TestTakesNothingFromAnotherClusterUnderTheName(t *testing.T) {
@@ -162,7 +257,10 @@ func TestTakesNothingFromAnotherClusterUnderTheName(t *testing.T) {
 // when that has ended.
 func TestNothingGoesBeforeAListHasEnded(t *testing.T) {
 	const both, one, imported = "all of alpha sql:15432 = 10.1.0.1 10.1.0.2", "all of alpha sql:15432 = 10.1.0.1", "import goes of alpha metrics:19100,sql:15432 = 10.1.0.2"
-	for resource, meanwhile := range map[string]string{"endpointslices": both, "services": both, "serviceexports": one} {
+	for resource, meanwhile := range map[string][]string{
+		"endpointslices": {both, imported}, "services": {both, imported},
+		"serviceexports": {one, "import goes of alpha  = -"}, // it may be exported still, and has nothing
+	} {
 		t.Run(resource, func(t *testing.T) {
 			w := newWorld(t)
 			w.installKinds("home", "alpha")
@@ -193,7 +291,7 @@ func TestNothingGoesBeforeAListHasEnded(t *testing.T) {
 				return nil
 			})
 			w.calm(w.versions)
-			w.is(meanwhile, imported)
+			w.is(meanwhile...)
 			release()
 			w.is(one)
 		})
