@@ -20,7 +20,7 @@ func translating(sites []site, all ofOthers, at, most int) (found []Finding) {
 	mirror := func(p netip.Prefix) bool { return len(publish.Outside(nil, p, theirs())) == 0 }
 	for _, p := range s.Pools {
 		w.inPools = append(w.inPools, p.CIDR)
-		if p.NATOutgoing && !(p.Disabled && mirror(p.CIDR)) {
+		if p.NATOutgoing && (!p.Disabled || !mirror(p.CIDR)) {
 			w.v4, w.v6 = w.v4 || p.CIDR.Addr().Is4(), w.v6 || p.CIDR.Addr().Is6()
 		}
 	}
