@@ -179,9 +179,10 @@ func writeAuthenticationConfig(path string, trusts []fleet.Trust) error {
 	return nil
 }
 
-// unused are controllers for things that a fleet has none of: volumes, clouds, kubelets that fall silent.
+// unused are controllers for things that a fleet has none of: volumes, clouds, kubelets that fall silent. Pods may be on nodes
+// that nobody has made, which a cluster takes for lost ones, and deletes all of their pods.
 var unused = []string{
-	"node-lifecycle-controller", "taint-eviction-controller", "device-taint-eviction-controller", "horizontal-pod-autoscaler-controller",
+	"pod-garbage-collector-controller", "node-lifecycle-controller", "taint-eviction-controller", "device-taint-eviction-controller", "horizontal-pod-autoscaler-controller",
 	"persistentvolume-binder-controller", "persistentvolume-attach-detach-controller", "persistentvolume-expander-controller",
 	"persistentvolumeclaim-protection-controller", "persistentvolume-protection-controller", "ephemeral-volume-controller",
 	"volumeattributesclass-protection-controller", "resourceclaim-controller", "ttl-controller",
