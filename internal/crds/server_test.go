@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(fleettest.Run(m, "alpha")) }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute // a definition goes when the API server has seen to what was of its kind
 
 // cluster is one whose definitions are upgraded under exactly the rights that we ship.
 type cluster struct {

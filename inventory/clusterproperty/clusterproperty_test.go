@@ -75,7 +75,7 @@ func newWorld(t *testing.T, versions ...string) *world {
 	if err := w.admin.Delete(t.Context(), crd.DeepCopy()); client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)
 	}
-	fleettest.Eventually(t, 30*time.Second, func() error { // what was there goes with the CRD
+	fleettest.Eventually(t, 2*time.Minute, func() error { // what was there goes with the CRD
 		err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(crd), crd.DeepCopy())
 		if err == nil {
 			return errors.New("the CRD is still there")
