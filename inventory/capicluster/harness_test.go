@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(fleettest.Run(m, "primary", "alpha"))
 }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 var clusterKind = schema.GroupVersionKind{Group: "cluster.x-k8s.io", Version: "v1beta2", Kind: "Cluster"}
 
